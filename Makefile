@@ -1,0 +1,66 @@
+# Each target makes the environment that it needs: the active one ($VIRTUAL_ENV) if there is one, else .venv.
+# Nothing is installed twice unless pyproject.toml changed. Options: PYTHON=python3.12, VENV=dir, ARGS='...'.
+
+ifdef VIRTUAL_ENV
+VENV = $(VIRTUAL_ENV)
+else
+VENV = .venv
+endif
+PYTHON ?= python3 python3.13 python3.12 python3.11
+PY = "$(VENV)/bin/python"
+SUPPORTED = 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
+NO_PYTHON = 'gan-lab needs Python 3.11, 3.12 or 3.13; say where it is: make setup PYTHON=/path/to/python3.12'
+NO_VENV = "The venv module of $$found is missing; on Debian and Ubuntu: sudo apt install python3-venv"
+OTHER_PYTHON = "The environment in $(VENV) has another Python than 3.11, 3.12 or 3.13"
+
+# Whether what $(1) stands for is installed from this checkout, and since pyproject.toml last changed
+installed = test "`cat "$(VENV)/.gan-lab-$(1)" 2>&1`" = "`pwd`" && \
+  test -z "`find pyproject.toml -newer "$(VENV)/.gan-lab-$(1)" 2>&1`"
+note = pwd > "$(VENV)/.gan-lab-$(1)"
+
+.PHONY: help setup setup-dev environment demo test check bench proofs mutants clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: environment ## install gan-lab and what it needs
+	@$(call installed,base) || { $(PY) -m pip install --editable . && $(call note,base); }
+
+demo: setup ## train a small DCGAN on handwritten digits, in about a minute
+	@$(PY) -m gan_lab train $(ARGS)
+
+test: setup-dev ## run the tests
+	@$(PY) -m pytest --numprocesses auto --maxprocesses 8 $(ARGS)
+
+check: setup-dev ## lint, format and the direction of imports, in seconds
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m pytest tests/test_layers.py
+
+bench: setup ## measure the speed beside a textbook loop; ARGS=--quick for a shorter look
+	@$(PY) scripts/bench.py $(ARGS)
+
+proofs: setup ## train and judge again what the README claims
+	@$(PY) scripts/judge.py --all $(ARGS)
+
+mutants: setup-dev ## plant bugs one by one; each must turn a test red
+	@$(PY) scripts/mutants.py $(ARGS)
+
+clean: ## remove what building and testing left behind; outputs/ and .venv stay
+	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@find gan_lab scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup-dev: environment
+	@$(call installed,dev) || { $(PY) -m pip install --editable '.[dev]' && $(call note,base) && $(call note,dev); }
+
+environment:
+	@test -x $(PY) || { \
+	  found=; for each in $(PYTHON); do \
+	    if "$$each" -c $(SUPPORTED) 2>/dev/null; then found=$$each; break; fi; \
+	  done; \
+	  test -n "$$found" || { echo $(NO_PYTHON) >&2; exit 1; }; \
+	  "$$found" -c 'import ensurepip, venv' 2>/dev/null || { echo $(NO_VENV) >&2; exit 1; }; \
+	  echo "Making a virtual environment in $(VENV); to use it in your shell: . $(VENV)/bin/activate"; \
+	  "$$found" -m venv "$(VENV)"; \
+	}
+	@$(PY) -c $(SUPPORTED) || { echo $(OTHER_PYTHON) >&2; exit 1; }

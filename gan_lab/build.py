@@ -1,0 +1,136 @@
+"""Configuration to objects: each `_target_` is resolved, checked, and only then called."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+
+import torch
+from torch import nn
+
+from gan_lab.datasets import Dataset
+from gan_lab.errors import ConfigError
+from gan_lab.models import Game
+from gan_lab.settings import Trainer
+
+OURS = ("gan_lab.models", "gan_lab.networks", "gan_lab.losses", "gan_lab.datasets", "gan_lab.metrics", "torch.optim")
+
+
+def resolve(target: str, trust: tuple[str, ...] = ()) -> type:
+    """The class that `_target_` names, if it is one of ours, of torch.optim or of a package that the user trusts.
+
+    The object itself is looked at, not its name: a module reached through one of ours is refused. Raises ConfigError.
+    """
+    allowed = (*OURS, *trust)
+    if not within(target, allowed):
+        raise ConfigError(refusal(target))
+    module, _, name = target.rpartition(".")
+    try:
+        thing = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"_target_={target} cannot be found: {error}.") from error
+    if not isinstance(thing, type) or not within(thing.__module__, allowed):
+        raise ConfigError(refusal(target))
+    return thing
+
+
+def within(name, packages):
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def refusal(target):
+    package = target.partition(".")[0]
+    return (
+        f"_target_={target} is not a class of gan-lab or torch.optim. If it is your own, say so: "
+        f"trust=[{'mypackage' if package in ('gan_lab', 'torch') else package}]."
+    )
+
+
+def build(
+    node: object, trust: tuple[str, ...] = (), *, key: str = "", problems: list[str] | None = None, **given
+) -> object:
+    """What a plain configuration node describes: mappings with `_target_` become objects, inside out.
+
+    `given` joins the arguments of the outermost object. A ValueError of a constructor becomes a sentence under the
+    node's key in `problems`, with None in the object's place, so that all of them can be told at once.
+    """
+    problems = problems if problems is not None else []
+    if isinstance(node, list):
+        return [build(item, trust, key=f"{key}.{i}", problems=problems) for i, item in enumerate(node)]
+    if not isinstance(node, dict):
+        return node
+    before = len(problems)
+    words = {"_target_", "_partial_"}
+    parts = {k: build(v, trust, key=f"{key}.{k}", problems=problems) for k, v in node.items() if k not in words}
+    if "_target_" not in node:
+        return parts
+    cls = resolve(node["_target_"], trust)
+    if node.get("_partial_", False):
+        return partial(cls, **parts, **given)
+    if len(problems) > before:  # an object is not built of parts that are missing
+        return None
+    try:
+        return cls(**parts, **given)
+    except ValueError as error:
+        problems.append(f"{key}: {error}")
+    except TypeError as error:
+        raise ConfigError(f"{key}: {node['_target_']} cannot be built from these settings: {error}.") from error
+    return None
+
+
+def tell(problems: list[str]) -> None:
+    """Raise all problems as one ConfigError."""
+    if problems:
+        raise ConfigError("\n".join(dict.fromkeys(problems)))
+
+
+def build_dataset(config: dict) -> Dataset:
+    """The `dataset` group."""
+    problems = []
+    dataset = build(config["dataset"], tuple(config["trust"]), key="dataset", problems=problems)
+    tell(problems)
+    return dataset
+
+
+def build_game(config: dict) -> Game:
+    """The `model` and `loss` groups, joined; weights follow from the seed."""
+    torch.manual_seed(config["seed"])
+    trust, problems = tuple(config["trust"]), []
+    objective = build(config["loss"], trust, key="loss", problems=problems)
+    game = build(config["model"], trust, key="model", problems=problems, objective=objective)
+    tell(problems)
+    if not isinstance(game, Game):
+        raise ConfigError(
+            f"model._target_={config['model']['_target_']} is not a game: it must extend gan_lab.models.Game."
+        )
+    return game.train()
+
+
+def build_optimizer(config: dict, player: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimizer of one player: the `optimizer` group, or what `optimizer_overrides` says for this player.
+
+    An override that names a `_target_` stands alone; without one it is laid over `optimizer`. Fused kernels are used
+    where the optimizer has them.
+    """
+    override = config["optimizer_overrides"].get(player, {})
+    node = override if "_target_" in override else {**config["optimizer"], **override}
+    key = f"optimizer_overrides.{player}" if override else "optimizer"
+    problems = []
+    make = build({**node, "_partial_": True}, tuple(config["trust"]), key=key, problems=problems)
+    tell(problems)
+    if "fused" in inspect.signature(make.func).parameters:
+        make = partial(make, **{"fused": True, **make.keywords})
+    try:
+        return make(parameters)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{key}: {error}.") from error
+
+
+def build_turns(game: Game, settings: Trainer) -> dict[str, Callable[[int], int]]:
+    """Turns of each player, as the game says, unless `trainer.turns` says otherwise."""
+    from gan_lab.trainer import turns_of
+
+    try:
+        return {player: turns_of(settings.turns.get(player, usual)) for player, usual in game.turns.items()}
+    except ValueError as error:
+        raise ConfigError(f"trainer.{error}") from error

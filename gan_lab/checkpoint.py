@@ -1,0 +1,121 @@
+"""Checkpoints that are whole or not there: written aside, synced, renamed, and committed by a sidecar."""
+
+import errno
+import hashlib
+import json
+import os
+import pickle
+from pathlib import Path
+
+import torch
+
+from gan_lab.errors import CheckpointError, ResourceError
+
+SCHEMA = 1
+
+
+def save(folder: Path, state: dict, *, keep: int = 2, name: str | None = None) -> Path:
+    """Write `state` (plain tensors, numbers, strings, lists and dicts) as `step-<step>.pt`, and keep the last `keep`.
+
+    The sidecar `.json`, written last, commits the file: it holds step, schema and sha256. Raises ResourceError when
+    the disk is full; the older checkpoints are then untouched. A file with another `name` is never pruned.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name or 'step-{:08d}'.format(state['step'])}.pt"
+    temporary = path.with_suffix(f".tmp{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            torch.save({"schema": SCHEMA, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        digest = sha256(temporary)
+        temporary.replace(path)
+        sync(folder)
+        write_text(path.with_suffix(".json"), json.dumps({"step": state["step"], "schema": SCHEMA, "sha256": digest}))
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, RuntimeError) and "inline_container" not in str(error):
+            raise
+        if isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise ResourceError(f"The checkpoint {path} cannot be written: {error.strerror}.") from error
+        raise ResourceError(
+            f"The disk is full: the checkpoint {path} was not written; the ones before it are untouched. "
+            "Free some space, then `gan-lab resume` the run."
+        ) from error
+    for old in committed(folder)[keep:]:
+        old.with_suffix(".json").unlink(missing_ok=True)
+        old.unlink(missing_ok=True)
+    return path
+
+
+def load_newest(folder: Path, say=print) -> dict:
+    """The newest checkpoint of a run that is whole; an older one, said aloud, where the newest is damaged.
+
+    Raises CheckpointError when there is none: a run never starts again from scratch unasked.
+    """
+    candidates = committed(folder)
+    if not candidates:
+        raise CheckpointError(f"{folder} holds no checkpoint; the run ended before its first one was saved.")
+    for path in candidates:
+        try:
+            return load(path)
+        except CheckpointError as error:
+            say(f"{error} Falling back to the checkpoint before it.")
+    raise CheckpointError(f"No checkpoint in {folder} is whole; {len(candidates)} were tried.")
+
+
+def load(path: Path) -> dict:
+    """One checkpoint, checked against its sidecar, and opened without running any code from it."""
+    try:
+        sidecar = json.loads(path.with_suffix(".json").read_text())
+        if sidecar["schema"] > SCHEMA:
+            raise CheckpointError(
+                f"{path} was written by a newer gan-lab (schema {sidecar['schema']}); upgrade to read it."
+            )
+        if sha256(path) != sidecar["sha256"]:
+            raise CheckpointError(f"{path} is damaged: its content does not match the checksum in its sidecar.")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{error.filename} is missing.") from error
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError) as error:
+        raise CheckpointError(f"{path} cannot be read as a checkpoint of tensors and numbers.") from error
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f"{path} holds more than tensors and numbers; it is not opened.") from error
+
+
+def committed(folder: Path) -> list[Path]:
+    """The checkpoints that have their sidecar, newest step first (by name; clocks may lie)."""
+    return sorted((p.with_suffix(".pt") for p in folder.glob("step-*.json")), reverse=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what an interrupted save left behind."""
+    for orphan in folder.glob("*.tmp*"):
+        orphan.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file in one step, so that a reader never sees half of it."""
+    temporary = path.with_name(f".{path.name}.tmp{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync(path.parent)
+
+
+def sync(folder: Path) -> None:
+    """Make renames in a folder durable."""
+    if os.name == "nt":  # Windows has no handle on a folder to sync
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

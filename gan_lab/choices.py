@@ -1,0 +1,50 @@
+"""Where the configuration lies, what each of its groups offers, and which word was probably meant."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+HERE = Path(__file__).parent
+CONF = HERE / "conf" if (HERE / "conf" / "config.yaml").is_file() else HERE.parent / "conf"  # a wheel has the first
+
+
+def own_folders() -> list[Path]:
+    """The user's own folders of YAML that the environment names."""
+    return [Path(p).expanduser().absolute() for p in os.environ.get("GAN_LAB_CONFIG_DIR", "").split(os.pathsep) if p]
+
+
+def groups() -> list[str]:
+    """The config groups: dataset, experiment, loss, ..."""
+    return sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra")
+
+
+def choices(group: str) -> dict[str, Path]:
+    """The names that `group=` takes and their files; a file of the user's own replaces a built-in of its name."""
+    found = {}
+    for folder in (CONF, *own_folders()):
+        found |= {
+            path.relative_to(folder / group).with_suffix("").as_posix(): path
+            for path in (folder / group).rglob("*.yaml")
+        }
+    return dict(sorted(found.items()))
+
+
+def description(path: Path) -> str:
+    """The first comment of a YAML file, without its mark."""
+    with path.open(encoding="utf-8") as lines:
+        comments = (line.lstrip("# ").rstrip() for line in lines if line.startswith("#"))
+        return next((comment for comment in comments if not comment.startswith("@package")), "")
+
+
+def runs(root: Path, name: str = "summary.json") -> list[Path]:
+    """The run directories below `root`, oldest first: those that hold a file called `name`."""
+    found = (file.parent for file in root.rglob(name) if ".hydra" not in file.parts)
+    return sorted(found, key=lambda run: run.stat().st_mtime)
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the known word nearest to `word`, or nothing when none is near."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""

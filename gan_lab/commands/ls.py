@@ -1,0 +1,68 @@
+"""List what can be chosen (models, losses, datasets, ...) and the runs there are."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gan_lab.choices import choices, description, groups, meant, runs
+from gan_lab.errors import ConfigError
+
+
+def main(argv: list[str]) -> None:
+    kinds = {f"{group}es" if group.endswith("s") else f"{group}s": group for group in groups()}
+    what, *rest = argv or [""]
+    if what in ("", "--help", "-h"):
+        print("usage: gan-lab ls WHAT\n\nWHAT is one of: " + ", ".join([*kinds, "runs"]))
+        print("`gan-lab ls runs root=DIR` looks for runs below another directory than outputs.")
+    elif what == "runs":
+        list_runs(rest)
+    elif kind := kinds.get(what) or (what if what in kinds.values() else None):
+        if rest:
+            raise ConfigError(f"ls {what} takes nothing more, not {rest[0]!r}")
+        columns([[name, description(file)] for name, file in choices(kind).items()])
+    else:
+        raise ConfigError(
+            f"cannot list {what!r}{meant(what, [*kinds, 'runs']) or '; try ' + ', '.join([*kinds, 'runs'])}"
+        )
+
+
+def list_runs(words):
+    root = Path("outputs")
+    for word in words:
+        key, equals, value = word.partition("=")
+        if key != "root" or not equals:
+            raise ConfigError(f"ls runs takes root=DIR, not {word!r}")
+        root = Path(value).expanduser()
+    found = runs(root)
+    if not found:
+        print(f"no runs in {root}")
+        return
+    columns([["run", "status", "step", "images/s", "metrics"], *(row(run) for run in found)])
+
+
+def row(run: Path) -> list[str]:
+    try:
+        summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return [str(run), "unreadable", "", "", ""]
+    metrics = summary.get("metrics", {})
+    told = "  ".join(f"{name} {text(value)}" for name, value in main_values(metrics).items())
+    speed = text(metrics.get("speed/images_per_second"))
+    return [str(run), text(summary.get("status")), text(summary.get("step")), speed, told]
+
+
+def main_values(metrics: dict[str, float]) -> dict[str, float]:
+    """The losses and what judges say, out of all that a run logs."""
+    return {
+        name.removeprefix("loss/"): value for name, value in metrics.items() if name.startswith(("loss/", "metrics/"))
+    }
+
+
+def text(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def columns(rows: list[list[str]]) -> None:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,153 @@
+"""Draw new samples from a run: a grid, single files, or a walk between latents."""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from gan_lab.errors import ConfigError
+
+USAGE = """usage: gan-lab sample RUN [key=value ...]
+
+Draws from the averaged weights of a run's last checkpoint. Nothing that exists is overwritten.
+
+  n=64                   how many samples
+  seeds=0-63,100         which samples: one latent for each seed, the same in every call (instead of n)
+  files=true             one PNG for each seed instead of a grid
+  interpolate=spherical  walk through the seeds' latents: spherical or linear; a row for each pair
+  steps=9                pictures from one seed to the next
+  gif=true               the walk as a GIF
+  weights=ema            ema (averaged) or raw
+  checkpoint=last        last, best or a step that the run keeps
+  out=PATH               where to write (default: <RUN>/generated/...)
+  device=cpu             cpu or cuda
+  trust=[mypackage]      packages of your own that the run's configuration names
+"""
+
+
+@dataclass
+class Options:
+    """What `gan-lab sample` understands."""
+
+    n: int = 64
+    seeds: str | None = None
+    files: bool = False
+    interpolate: str | None = None
+    steps: int = 9
+    gif: bool = False
+    weights: str = "ema"
+    checkpoint: str = "last"
+    out: str | None = None
+    device: str = "cpu"
+    trust: list[str] = field(default_factory=list)
+
+
+def main(argv: list[str]) -> int | None:
+    if not argv or argv[0] in ("-h", "--help"):
+        print(USAGE)
+        return None
+    options = parse(argv[1:])
+    seeds = seeds_of(options.seeds) if options.seeds else list(range(options.n))
+
+    from gan_lab import pictures
+    from gan_lab.run import Run, interpolate
+
+    run = Run(
+        argv[0],
+        checkpoint=options.checkpoint,
+        weights=options.weights,
+        device=options.device,
+        trust=options.trust,
+    )
+    folder = run.folder / "generated"
+    latents = run.latents(seeds)
+    name = f"step-{run.state['step']:08d}-{options.weights}"
+
+    # Walk from seed to seed, and around where a GIF repeats
+    if options.interpolate:
+        if len(seeds) < 2:
+            raise ConfigError("interpolate needs two seeds or more, for example seeds=3,8.")
+        ends = [*zip(latents, latents[1:], strict=False)] + ([(latents[-1], latents[0])] if options.gif else [])
+        import torch
+
+        rows = [interpolate(a, b, options.steps, options.interpolate) for a, b in ends]
+        samples = run.generate(torch.cat(rows))
+        if options.gif:
+            frames = [pictures.grid(image[None], columns=1) for image in images(samples)]
+            path = free(Path(options.out or folder / f"{name}-{options.interpolate}.gif"))
+            pictures.save_gif(frames, path, 0.08)
+        else:
+            path = free(Path(options.out or folder / f"{name}-{options.interpolate}.png"))
+            pictures.save_png(pictures.grid(images(samples), columns=options.steps), path)
+    elif options.files:
+        path = free(Path(options.out or folder / name))
+        path.mkdir(parents=True)
+        for seed, image in zip(seeds, images(run.generate(latents)), strict=True):
+            pictures.save_png(
+                pictures.grid(image[None], columns=1, padding=0, least_width=1), path / f"seed-{seed}.png"
+            )
+    else:
+        samples = run.generate(latents)
+        path = free(Path(options.out or folder / f"{name}.png"))
+        drawn = run.dataset.draw({"fixed": samples}, None) if samples.dim() != 4 else {"fixed": pictures.grid(samples)}
+        pictures.save_png(drawn["fixed"], path)
+    print(path)
+    return None
+
+
+def parse(words: list[str]) -> Options:
+    """`key=value` words as options; a wrong word gets a sentence."""
+    from gan_lab.choices import meant
+
+    kinds = {f.name: f.type for f in fields(Options)}
+    given = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or key not in kinds:
+            raise ConfigError(f"unknown setting '{key}'{meant(key, kinds)}; see gan-lab sample --help.")
+        given[key] = read(key, value, kinds[key])
+    return Options(**given)
+
+
+def read(key, value, kind):
+    if kind is int:
+        if not value.isdecimal() or int(value) < 1:
+            raise ConfigError(f"{key}={value} must be a whole number from 1.")
+        return int(value)
+    if kind is bool:
+        if value not in ("true", "false"):
+            raise ConfigError(f"{key}={value} must be true or false.")
+        return value == "true"
+    if key == "trust":
+        return [word.strip() for word in value.strip("[]").split(",")]
+    return value
+
+
+def seeds_of(text: str) -> list[int]:
+    """Seeds from ranges, both ends included: 0-3,10 is 0, 1, 2, 3, 10."""
+    seeds = []
+    for part in text.strip("[]").split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ConfigError(f"seeds={text} must be numbers and ranges, for example seeds=0-15,42.")
+        seeds += range(int(first), int(last if dash else first) + 1)
+    if not seeds:
+        raise ConfigError(f"seeds={text} names no seed; ranges run upwards, for example seeds=0-15.")
+    return seeds
+
+
+def images(samples):
+    """Samples that are images; points have no picture of their own."""
+    if samples.dim() != 4:
+        raise ConfigError("This run makes points, which are drawn all together: leave out files and interpolate.")
+    return samples
+
+
+def free(path: Path) -> Path:
+    """This path, or the next that nobody has written yet."""
+    path = path.expanduser()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    again = 2
+    chosen = path
+    while chosen.exists():
+        chosen = path.with_name(f"{path.stem}-{again}{path.suffix}")
+        again += 1
+    return chosen

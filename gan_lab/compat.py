@@ -1,0 +1,125 @@
+"""Which parts fit together: every reason why a combination cannot work, each with a remedy of one override."""
+
+import difflib
+from dataclasses import dataclass
+
+from torch import nn
+
+from gan_lab.datasets import Dataset
+from gan_lab.models import Game
+from gan_lab.settings import Trainer
+
+
+@dataclass
+class Parts:
+    """What is about to train together."""
+
+    dataset: Dataset
+    game: Game
+    settings: Trainer
+    overrides: dict[str, dict]  # of the optimizer, by player
+    world_size: int = 1
+
+
+def complaints(parts: Parts) -> list[str]:
+    """All reasons why these parts cannot train together; empty if they can."""
+    return [complaint for rule in RULES for complaint in rule(parts)]
+
+
+def missing_keys(parts):
+    missing = [key for key in parts.game.needs if key not in parts.dataset.gives]
+    if missing:
+        yield (
+            f"This model needs {' and '.join(missing)} with each sample, and the dataset gives only "
+            f"{', '.join(parts.dataset.gives)}. Choose a dataset that has it, such as dataset=digits."
+        )
+
+
+def penalised_batch_norm(parts):
+    """A penalty on each sample's gradient needs a critic that scores each sample by itself."""
+    penalties = [p.name for p in parts.game.objective.penalties if p.per_sample and p.player == "critic"]
+    for name in parts.game.critics:
+        if penalties and mixes_batch(getattr(parts.game, name)):
+            yield (
+                f"The loss penalises the gradient of each sample ({', '.join(penalties)}), which batch norm in the "
+                f"{name} mixes. Set model.{name}.norm=layer."
+            )
+
+
+def unbounded_critic(parts):
+    objective = parts.game.objective
+    if not objective.bounded and not any(p.per_sample for p in objective.penalties):
+        yield (
+            "This loss has neither a clip nor a penalty, so that the critic's scores run away. "
+            "Set loss.clip=0.01, or choose loss=wgan_gp."
+        )
+
+
+def handed_fakes(parts):
+    """Fakes that are handed on serve one turn of the critic."""
+    turns = {**parts.game.turns, **parts.settings.turns}
+    uneven = [player for player in parts.game.players if turns[player] != 1]
+    if parts.game.reuse_fakes and uneven:
+        yield (
+            f"model.reuse_fakes hands each fake on to one turn of the critic, and the {uneven[0]} takes "
+            f"{turns[uneven[0]]} in a round. Set model.reuse_fakes=false."
+        )
+
+
+def uneven_batch(parts):
+    size, shares = parts.settings.batch_size, parts.world_size
+    if size % shares:
+        yield (
+            f"trainer.batch_size={size} cannot be shared evenly by {shares} devices. "
+            f"Set trainer.batch_size={max(1, size // shares) * shares}."
+        )
+
+
+def small_dataset(parts):
+    settings, found = parts.settings, len(parts.dataset)
+    batch = settings.batch_size * settings.accumulate
+    if batch > found:
+        fits = max(1, found // (settings.accumulate * parts.world_size)) * parts.world_size
+        yield (
+            f"One batch takes {batch} samples and the dataset has {found}: 0 batches per epoch. "
+            f"Set trainer.batch_size={fits}."
+        )
+
+
+def single_samples(parts):
+    networks = [getattr(parts.game, name) for names in parts.game.players.values() for name in names]
+    if parts.settings.batch_size // parts.world_size <= 1 and any(map(mixes_batch, networks)):
+        yield (
+            f"trainer.batch_size={parts.settings.batch_size} gives batch norm one sample to take a variance of. "
+            f"Set trainer.batch_size={2 * parts.world_size}."
+        )
+
+
+def unknown_players(parts):
+    known = list(parts.game.players)
+    clips = parts.settings.clip if isinstance(parts.settings.clip, dict) else {}
+    by_key = {"trainer.turns": parts.settings.turns, "trainer.clip": clips, "optimizer_overrides": parts.overrides}
+    for key, by_player in by_key.items():
+        for player in by_player.keys() - set(known):
+            close = (difflib.get_close_matches(player, known, n=1, cutoff=0.4) or known)[0]
+            yield (
+                f"{key}.{player}: this model has no player '{player}'; its players are {' and '.join(known)}. "
+                f"Set {key}.{close} instead."
+            )
+
+
+RULES = (
+    missing_keys,
+    penalised_batch_norm,
+    unbounded_critic,
+    handed_fakes,
+    uneven_batch,
+    small_dataset,
+    single_samples,
+    unknown_players,
+)
+
+
+def mixes_batch(network):
+    """Whether a network's output for one sample depends on the others in the batch while it trains."""
+    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())

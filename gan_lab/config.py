@@ -1,0 +1,282 @@
+"""The configuration: composed by Hydra from YAML and the command line, checked, and handed on as a plain dictionary."""
+
+import copy
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.errors import MissingConfigException, OverrideParseException
+from hydra.experimental.callback import Callback as Callback
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, flag_override
+from omegaconf.errors import OmegaConfBaseException
+
+from gan_lab import schema
+from gan_lab.choices import CONF, meant
+from gan_lab.errors import ConfigError
+from gan_lab.overrides import Line, quoted, tag, written
+from gan_lab.settings import Settings
+
+
+@dataclass
+class Job:
+    """One training: its checked configuration, its directory, the settings that made it, its number in a sweep."""
+
+    config: dict[str, Any]
+    run_dir: Path
+    overrides: list[str]
+    number: int | None = None
+
+
+class Stop(BaseException):
+    """Carries an error, or the exit code of an early end, past Hydra, which swallows or decorates every Exception."""
+
+    def __init__(self, reason: Exception | None = None, code: int = 0):
+        self.reason, self.code = reason, code
+
+
+def follow_hydra(line: Line, train: Callable[[Job], Any]) -> int:
+    """Let Hydra do what the line asks: show, complete, run one job or a sweep. Returns the exit code."""
+
+    def task(config: DictConfig) -> Any:
+        try:
+            return train(current_job(config))
+        except Exception as error:
+            raise Stop(error) from error
+
+    look = ["hydra.callbacks.gan_lab.dry=true"] if line.dry else []
+    argv, wants_traceback = sys.argv, os.environ.get("HYDRA_FULL_ERROR") == "1"
+    sys.argv = [argv[0], *line.overrides, *look, *line.options]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them
+    try:
+        with own_folders(line.folders):
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
+    except Stop as stop:
+        if stop.reason is None:
+            return stop.code
+        raise stop.reason from None
+    except SystemExit as end:
+        return end.code or 0
+    except Exception as error:  # a job's errors come in a Stop, so this one is about the configuration
+        if wants_traceback:
+            raise
+        raise explained(error) from error
+    finally:
+        sys.argv = argv
+        if not wants_traceback:
+            del os.environ["HYDRA_FULL_ERROR"]
+    return 0
+
+
+def compose(overrides: list[str]) -> dict[str, Any]:
+    """The checked configuration of a list of settings in Hydra's grammar, outside any command."""
+    try:
+        with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+            config = hydra.compose("config", overrides, return_hydra_config=True)
+            HydraConfig.instance().set_config(config)
+            return checked(config)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise explained(error) from error
+
+
+def checked(config: DictConfig) -> dict[str, Any]:
+    """The plain configuration; ConfigError with everything that is wrong with it."""
+    config = copy.deepcopy(config)
+    try:
+        with flag_override(config, ["struct", "readonly"], False):
+            config.pop("hydra", None)
+            gaps = OmegaConf.missing_keys(config)
+            for key in gaps:
+                OmegaConf.update(config, key, schema.GAP)
+        values = plain(config)
+    except OmegaConfBaseException as error:  # a reference to nothing, or to itself
+        raise explained(error) from error
+    return schema.check(values, [re.sub(r"\[(\d+)\]", r".\1", key) for key in gaps])
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Dictionaries, lists, text and numbers, with every reference resolved."""
+    return OmegaConf.to_container(config, resolve=True)
+
+
+def parsed(words: list[str]) -> list[tuple[str, Any]]:
+    """Keys and values of settings without a sweep, such as those that change a resumed run."""
+    try:
+        overrides = OverridesParser.create().parse_overrides(words)
+    except Exception as error:
+        raise explained(error) from error
+    for override in overrides:
+        if override.is_sweep_override() or override.is_delete():
+            raise ConfigError(f"{written([override.input_line])[0]} must give one value")
+    return [(override.key_or_group, override.value()) for override in overrides]
+
+
+def current_job(config: DictConfig) -> Job:
+    """The job that Hydra is running."""
+    now = HydraConfig.get()
+    number = now.job.num if now.mode == RunMode.MULTIRUN else None
+    return Job(checked(config), Path(now.runtime.output_dir), written(now.overrides.task), number)
+
+
+# --- What the callback needs -----------------------------------------------------------------------------------------
+
+
+def place_run(config: DictConfig) -> Job:
+    """The one job of a run, checked, before Hydra makes its directory; `run_dir` is where it would go."""
+    HydraConfig.instance().set_config(config)
+    return Job(checked(config), Path(config.hydra.run.dir), written(config.hydra.overrides.task))
+
+
+def use_run_dir(config: DictConfig, run_dir: Path) -> None:
+    with flag_override(config.hydra, "readonly", False):
+        config.hydra.run.dir = str(run_dir)
+
+
+def place_sweep(config: DictConfig) -> tuple[Path, list[list[str]], list[str]]:
+    """Where a sweep goes, the settings of each of its jobs, and which of them differ between jobs."""
+    HydraConfig.instance().set_config(config)
+    sweeper = config.hydra.sweeper
+    words = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    overrides = parser.parse_overrides([*words, *config.hydra.overrides.task])
+    (jobs,) = hydra.utils.get_class(sweeper._target_).split_arguments(overrides, None)
+    swept = [override.get_key_element().lstrip("+") for override in overrides if override.is_sweep_override()]
+    return Path(config.hydra.sweep.dir), jobs, swept
+
+
+def use_sweep_dir(config: DictConfig, sweep_dir: Path, swept: list[str]) -> None:
+    """Send a sweep and its jobs below `sweep_dir`, each job named after what differs."""
+    with flag_override(config.hydra, ["struct", "readonly"], False):
+        config.hydra.sweep.dir = str(sweep_dir)
+        config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(sweep_dir))}")
+        config.hydra.overrides.hydra.append(f"hydra.callbacks.gan_lab.swept=[{','.join(map(quoted, swept))}]")
+
+
+def sweep_job(config: DictConfig, overrides: list[str], number: int) -> Job:
+    """One job of a sweep, composed and checked; ConfigError with the reason why it cannot run."""
+    try:
+        job = GlobalHydra.instance().config_loader().load_sweep_config(config, list(overrides))
+        with flag_override(job.hydra, ["struct", "readonly"], False):
+            job.hydra.job.num = job.hydra.job.id = number
+        HydraConfig.instance().set_config(job)
+        return Job(checked(job), Path(job.hydra.sweep.dir, job.hydra.sweep.subdir), written(overrides), number)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise explained(error) from error
+
+
+def sets(config: DictConfig, key: str) -> bool:
+    """Whether the user said where to go, such as `hydra.run.dir=here`."""
+    return any(override.lstrip("+").startswith(f"{key}=") for override in config.hydra.overrides.hydra)
+
+
+# --- Hydra's own errors ----------------------------------------------------------------------------------------------
+
+
+def explained(error: Exception) -> ConfigError:
+    """Hydra's error in one to three lines: the cause and the remedy."""
+    text = str(error)
+    inside = re.match(r"In '([^']+)': ", text)
+    where = f"in {inside[1]}.yaml: " if inside and inside[1] != "config" else ""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.removesuffix(".yaml").lstrip("/").rpartition("/")
+        options = error.options or []
+        offer = f"\n  {group} can be: {', '.join(options)}" if options else ""
+        return ConfigError(f"{where}unknown {group or 'configuration'} {name!r}{meant(name, options)}{offer}")
+    if isinstance(error, OverrideParseException):
+        return ConfigError(unreadable(error))
+    if found := re.search(r"Ambiguous value for argument '([^=]*)=(.*?)'\n", text, re.DOTALL):
+        key, value = written([found[1]])[0], found[2]
+        return ConfigError(
+            f"{key}={value} has several values: add -m to train with each of them,\n"
+            f"  write {key}=[{value}] for a list, or {key}=\"'{value}'\" for one text with a comma"
+        )
+    if found := re.search(r"Could not (?:override|append to config[^']*|delete[^']*) '([^']+)'", text):
+        key = found[1].lstrip("+")
+        if "An item is already at" in text:
+            return ConfigError(f"{key!r} is already set: write {key}=... without the +")
+        return ConfigError(f"{where}unknown setting {key!r}{whole_key(key)}")
+    if found := re.match(r"Error merging override (.*)", text, re.DOTALL):
+        reason = str(error.__cause__).splitlines()[0]
+        return ConfigError(f"{written([found[1]])[0]} cannot be set: {reason[:1].lower()}{reason[1:]}")
+    key = re.search(r"full_key: (\S+)", text)
+    lines = [line.strip() for line in text.removeprefix(inside[0] if inside else "").splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith(("See http", "full_key:", "object_type=", "Set the env"))]
+    first = f"{key[1]}: " if key else ""
+    return ConfigError(where + first + "\n  ".join(lines[:3] or [type(error).__name__]))
+
+
+def unreadable(error):
+    """A setting that Hydra's grammar does not take: mostly a value with a special character."""
+    setting = written([error.override])[0]
+    key, _, value = setting.partition("=")
+    lines = [line for line in error.message.splitlines() if not line.startswith(("Error parsing", "See http"))]
+    if not lines or re.search(r"Lexer|mismatched|extraneous|viable|missing", lines[0]):
+        return f"cannot read the setting {setting!r}; quote a value with special characters: {key}=\"'{value}'\""
+    return f"cannot read the setting {setting!r}: {lines[0]}"
+
+
+def whole_key(key):
+    """A did-you-mean for a top-level word: `sed` is `seed`, `lr` is `optimizer.lr`."""
+    top = list(Settings.__dataclass_fields__)
+    nested = [f"{group}.{key}" for group in ("trainer", "optimizer", "run") if is_setting(group, key)]
+    near = f"; did you mean {nested[0]!r}?" if nested else meant(key, [*top, "experiment"])
+    return near or "; gan-lab train --cfg job shows all"
+
+
+def is_setting(group, key):
+    files = {"trainer": "trainer/default.yaml", "optimizer": "optimizer/adam.yaml"}
+    values = OmegaConf.load(CONF / files[group]) if group in files else OmegaConf.load(CONF / "config.yaml")[group]
+    return key in values
+
+
+# --- Resolvers and search path ---------------------------------------------------------------------------------------
+
+
+def run_name(choices: DictConfig) -> str:
+    """A run is called after its experiment, or after its model and dataset."""
+    return str(choices.get("experiment") or f"{choices.get('model')}_{choices.get('dataset')}").replace("/", "_")
+
+
+def job_tag(overrides, keys):
+    name = tag(list(overrides), list(keys))
+    return f"_{name}" if name else ""
+
+
+OmegaConf.register_new_resolver("gan_lab.name", run_name, replace=True)
+OmegaConf.register_new_resolver("gan_lab.tag", job_tag, replace=True)
+
+
+class OwnFolders(SearchPathPlugin):
+    """Puts the user's folders before ours; Hydra's own --config-dir puts them behind, where nothing is replaced."""
+
+    folders: list[Path] = []
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in self.folders:
+            search_path.prepend(provider="gan-lab", path=f"file://{folder}")
+
+
+@contextmanager
+def own_folders(folders: list[Path]) -> Iterator[None]:
+    Plugins.instance().register(OwnFolders)
+    OwnFolders.folders = folders
+    try:
+        yield
+    finally:
+        OwnFolders.folders = []

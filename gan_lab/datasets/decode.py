@@ -1,0 +1,62 @@
+"""The bytes of one image file become one picture of the wanted size and channels, by a stated policy.
+
+Every file is decoded to its end, so a cut one is noticed. The camera's orientation is applied; 16-bit greys are scaled
+to 8 bits; what is transparent lies on the background; palettes, CMYK, one-bit and grey pictures become RGB (or grey).
+The shorter side is brought to the wanted size (bicubic, with antialias) and the rest cut away evenly. Of an animation
+the first picture counts.
+"""
+
+import io
+
+import numpy as np
+from PIL import Image, ImageOps
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+MODES = {1: "L", 3: "RGB"}
+
+
+class Unreadable(Exception):
+    """One file that is no picture, or no whole one; the message says why."""
+
+
+def decode(
+    data: bytes, size: tuple[int, int], channels: int, background: tuple[int, ...], max_pixels: int
+) -> np.ndarray:
+    """Bytes of a file as uint8 [H, W, C]; raises Unreadable."""
+    height, width = size
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > max_pixels:
+                raise Unreadable(f"{image.width} x {image.height} pixels are more than max_pixels={max_pixels}")
+            side = 2 * max(size)  # a JPEG may be decoded at 1/2, 1/4 or 1/8, as long as it stays twice as large
+            image.draft(None, (side, side))
+            picture = ImageOps.exif_transpose(image)
+    except Unreadable:
+        raise
+    except Image.UnidentifiedImageError as error:
+        raise Unreadable(f"not a picture of the formats {', '.join(FORMATS)}") from error
+    except Exception as error:  # a decoder raises almost anything on damaged data
+        raise Unreadable(str(error)) from error
+    picture = flatten(picture, background).convert(MODES[channels])
+    picture = ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC)
+    return np.asarray(picture).reshape(height, width, channels)
+
+
+def flatten(picture: Image.Image, background: tuple[int, ...]) -> Image.Image:
+    """A picture of eight bits without transparency."""
+    if picture.mode.startswith("I"):  # 16 bits, which a conversion would saturate
+        return Image.fromarray((np.asarray(picture).astype(np.float32) / 257).round().astype(np.uint8))
+    if picture.has_transparency_data:
+        sheet = Image.new("RGBA", picture.size, (*background, 255))
+        return Image.alpha_composite(sheet, picture.convert("RGBA")).convert("RGB")
+    return picture
+
+
+def header(data: bytes) -> tuple[str, str]:
+    """Size and mode as a file states them; raises Unreadable."""
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            return f"{image.height} x {image.width}", image.mode
+    except Exception as error:  # as above
+        raise Unreadable(str(error)) from error

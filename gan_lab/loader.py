@@ -1,0 +1,94 @@
+"""Batches on the device, in an order that follows from the seed and the position alone."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from gan_lab.datasets import Dataset
+from gan_lab.noise import hashed, seed_of
+
+
+class Loader:
+    """Batch number b of training, for one rank: always the same, whenever and on however many workers it is asked for.
+
+    The data order is a permutation of (seed, epoch); a batch never straddles two epochs, and what is left over at the
+    end of an epoch is left out of it. The global batch of `batch_size * accumulate` samples is sliced first by rank,
+    then into micro-batches. `resident` data lies on the device as uint8; `streamed` data is decoded ahead by threads.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        *,
+        accumulate: int = 1,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        rank: int = 0,
+        world_size: int = 1,
+        resident: bool = True,
+        workers: int = 2,
+    ):
+        self.dataset, self.seed, self.device = dataset, seed, torch.device(device)
+        self.shards = accumulate * world_size
+        self.micro_batch = batch_size // world_size
+        self.images = self.micro_batch * self.shards  # real images of one global batch
+        self.mine = range(rank * accumulate, (rank + 1) * accumulate)
+        self.resident = resident
+        self.data = {k: v.to(self.device) for k, v in dataset.tensors().items()} if resident else {}
+        self.ahead = {} if resident else Ahead(workers)
+        self.epoch, self.order = None, None
+
+    @property
+    def batches_per_epoch(self) -> int:
+        return len(self.dataset) // self.images
+
+    def batch(self, number: int) -> list[dict[str, Tensor]]:
+        """The micro-batches of global batch `number` that this rank plays."""
+        return [self.prepared(number, shard) for shard in self.mine]
+
+    def prepared(self, number, shard):
+        epoch, indices = self.indices(number, shard)
+        rows = self.rows(number, shard, indices)
+        return self.dataset.prepare(rows, hashed(indices.to(self.device), self.seed, "augment", epoch))
+
+    def indices(self, number, shard):
+        """The epoch of a global batch, and the dataset's rows in one of its shards, [micro_batch]."""
+        epoch, place = divmod(number, self.batches_per_epoch)
+        if epoch != self.epoch:
+            generator = torch.Generator().manual_seed(seed_of(self.seed, "order", epoch))
+            order = torch.randperm(len(self.dataset), generator=generator)
+            self.epoch, self.order = epoch, order.to(self.device) if self.resident else order
+        start = place * self.images + shard * self.micro_batch
+        return epoch, self.order[start : start + self.micro_batch]
+
+    def rows(self, number, shard, indices):
+        if self.resident:
+            return {name: values.index_select(0, indices) for name, values in self.data.items()}
+        rows = self.ahead.take((number, shard), lambda: self.dataset.rows(indices))
+        for later in range(number + 1, number + 1 + self.ahead.batches):
+            for each in self.mine:
+                if not self.ahead.knows((later, each)):
+                    soon = self.indices(later, each)[1]
+                    self.ahead.ask((later, each), lambda soon=soon: self.dataset.rows(soon))
+        return {name: values.to(self.device, non_blocking=True) for name, values in rows.items()}
+
+
+class Ahead:
+    """Rows that threads decode before they are needed."""
+
+    batches = 4
+
+    def __init__(self, workers: int):
+        self.pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="decode")
+        self.asked: dict[tuple[int, int], Future] = {}
+
+    def knows(self, key):
+        return key in self.asked
+
+    def ask(self, key, read):
+        self.asked[key] = self.pool.submit(read)
+
+    def take(self, key, read):
+        return self.asked.pop(key).result() if key in self.asked else read()

@@ -1,0 +1,254 @@
+"""What a run writes down and says: scalars, pictures, checkpoints, the summary, and lines on the screen."""
+
+import csv
+import json
+import sys
+import time
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from gan_lab import checkpoint, pictures
+from gan_lab.datasets import Dataset
+from gan_lab.distributed import World
+from gan_lab.errors import DivergedError
+
+
+class Logbook:
+    """The files of a run directory that people and tools read. Only the first rank has one.
+
+    `events.out.tfevents...` for TensorBoard, `metrics.csv` (a row a report, a column a value), `samples/*.png`,
+    `progress.gif` and `summary.json`. A resumed run drops what was written after the step it resumes from.
+    """
+
+    def __init__(self, folder: Path, *, step: int = 0, facts: dict | None = None):
+        from torch.utils.tensorboard import SummaryWriter  # takes half a second, which previews need not pay
+
+        self.folder = folder
+        self.writer = SummaryWriter(folder, purge_step=step or None, max_queue=1000, flush_secs=20)
+        self.rows = [row for row in read_csv(folder / "metrics.csv") if int(row["step"]) <= step]
+        self.summary = {**read_json(folder / "summary.json"), **(facts or {})}
+        self.table = Table(folder / "metrics.csv", self.rows)
+
+    def scalars(self, values: dict[str, float], step: int) -> None:
+        """One report: to TensorBoard, to a row of metrics.csv and, as the last values, to the summary."""
+        for name, value in values.items():
+            self.writer.add_scalar(name, value, step)
+        self.table.add({"step": step, **{name: f"{value:.6g}" for name, value in values.items()}})
+        self.summary["metrics"] = {**self.summary.get("metrics", {}), **values}
+
+    def picture(self, name: str, array, step: int, *, keep: bool = False) -> None:
+        """One picture, uint8 [H, W, 3]: to TensorBoard and, where it is one to keep, to samples/."""
+        self.writer.add_image(f"samples/{name}", array, step, dataformats="HWC")
+        if keep:
+            (self.folder / "samples").mkdir(exist_ok=True)
+            pictures.save_png(array, self.folder / "samples" / f"step-{step:08d}.png")
+
+    def text(self, name: str, text: str) -> None:
+        self.writer.add_text(name, text)
+
+    def summarise(self, **facts) -> None:
+        """Update summary.json in one step."""
+        self.summary |= facts
+        checkpoint.write_text(self.folder / "summary.json", json.dumps(plain(self.summary), indent=2) + "\n")
+
+    def flush(self) -> None:
+        self.writer.flush()
+
+    def close(self) -> None:
+        """Make the GIF of the training and close the event file."""
+        frames = sorted((self.folder / "samples").glob("step-*.png"))
+        if frames:
+            every = -(-len(frames) // 100)
+            chosen = frames[::every] if frames[-1] in frames[::every] else [*frames[::every], frames[-1]]
+            pictures.save_gif(chosen, self.folder / "progress.gif", 0.2)
+        self.writer.close()
+
+
+class Table:
+    """A CSV file that grows by rows, and now and then by a column."""
+
+    def __init__(self, path: Path, rows: list[dict]):
+        self.path, self.rows = path, rows
+        self.columns = list(dict.fromkeys(name for row in rows for name in row))
+        self.rewrite()
+
+    def add(self, row: dict) -> None:
+        self.rows.append(row)
+        if row.keys() - set(self.columns):
+            self.columns += [name for name in row if name not in self.columns]
+            self.rewrite()
+        else:
+            with self.path.open("a", newline="") as file:
+                csv.DictWriter(file, self.columns, restval="").writerow(row)
+
+    def rewrite(self):
+        temporary = self.path.with_name(f".{self.path.name}.tmp")
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.columns, restval="")
+            writer.writeheader()
+            writer.writerows(self.rows)
+        temporary.replace(self.path)
+
+
+class Reporter:
+    """Reads what the rounds said and writes it down; notices updates that were skipped because they were not finite."""
+
+    def __init__(self, every: int, book: Logbook | None, say):
+        self.every, self.book, self.say = every, book, say
+        self.images, self.time = None, time.monotonic()
+
+    def tell(self, trainer) -> None:
+        rounds = len(trainer.terms)
+        values = trainer.report()
+        self.check(trainer, rounds)
+        if self.book is None:
+            return
+        now, images = time.monotonic(), trainer.images
+        if self.images is not None and now > self.time:
+            values["speed/images_per_second"] = (images - self.images) / (now - self.time)
+        self.images, self.time = images, now
+        for seat in trainer.seats:
+            values[f"learning_rate/{seat.name}"] = seat.optimizer.param_groups[0]["lr"]
+        values["progress/images"], values["progress/epochs"] = images, trainer.epochs
+        values |= memory(trainer.world.device)
+        self.book.scalars(values, trainer.step)
+        self.book.summarise(status="running", step=trainer.step, images=images, seconds=round(trainer.seconds, 2))
+
+    def check(self, trainer, rounds):
+        for seat in trainer.seats:
+            skipped, first = seat.report()
+            if not skipped:
+                continue
+            planned = sum(trainer.turns[seat.name](s) for s in range(trainer.step - rounds, trainer.step))
+            tail = f"the {seat.name}'s loss or gradient was not finite, first at step {first}"
+            scaled = seat.scaler.is_enabled()  # fp16 skips by design until it finds its scale, and now and then later
+            if skipped >= planned and not (scaled and seat.scaler.get_scale() >= LEAST_SCALE):
+                raise DivergedError(
+                    f"Diverged: in all of the last {rounds} steps {tail}. Lower optimizer.lr, or set "
+                    "trainer.clip=1.0 or trainer.precision=fp32; the last checkpoint is from before it."
+                )
+            if not scaled:
+                self.say(f"warning: skipped {skipped} of {planned} updates: {tail}.")
+
+
+LEAST_SCALE = 2.0**-7  # of fp16 losses; skips that go on below it are no search for a scale
+
+
+class Painter:
+    """Draws the same latents again and again, and what else a game shows of itself, with averaged weights."""
+
+    def __init__(self, every: int, book: Logbook, dataset: Dataset, batch: dict, count: int):
+        self.every, self.book, self.dataset, self.batch, self.count = every, book, dataset, batch, count
+
+    def tell(self, trainer) -> None:
+        game = trainer.game
+        game.noise.at("preview", trainer.step)
+        with game.using(dict(trainer.ema.networks)):
+            latents = game.draw_latents(range(self.count))
+            views = game.preview(self.batch, latents)
+            drawn = self.dataset.draw({k: v.float() for k, v in views.items()}, game.critic)
+            exact = self.exact(game)
+        for i, (name, array) in enumerate(drawn.items()):
+            self.book.picture(name, array, trainer.step, keep=i == 0)
+        if exact:
+            self.book.scalars(exact, trainer.step)
+
+    def exact(self, game):
+        """Judgements that need no network, where the dataset knows the truth."""
+        if not self.dataset.exact_samples:
+            return {}
+        samples = game.sample(game.draw_latents(range(10_000_000, 10_000_000 + self.dataset.exact_samples)))
+        return {f"exact/{name}": value for name, value in self.dataset.exact(samples.float()).items()}
+
+
+class Saver:
+    """Saves checkpoints, after asking the ranks whether they still hold the same weights."""
+
+    def __init__(self, every: int, folder: Path, keep: int, world: World, book: Logbook | None):
+        self.every, self.folder, self.keep, self.world, self.book = every, folder, keep, world, book
+
+    def tell(self, trainer) -> None:
+        self.world.check_same(trainer.parameters, trainer.step)
+        if self.world.first:
+            self.book.flush()
+            checkpoint.save(self.folder, trainer.state_dict(), keep=self.keep)
+
+
+class Teller:
+    """Progress on the screen: a bar with the time that is left on a terminal, plain lines otherwise."""
+
+    def __init__(self, every: int, total: int | None, book: Logbook, seconds_between_lines: float = 10.0):
+        self.every, self.total, self.book, self.between = every, total, book, seconds_between_lines
+        self.bar = tqdm(total=total, unit="step", disable=None, dynamic_ncols=True, file=sys.stderr, leave=False)
+        self.last_line = time.monotonic()
+
+    def tell(self, trainer) -> None:
+        values = self.book.summary.get("metrics", {})
+        terms = [f"{short(name)} {values[name]:.3g}" for name in values if name.startswith("loss/")]
+        speed = values.get("speed/images_per_second")
+        terms += [f"{speed:,.0f} img/s"] if speed else []
+        if not self.bar.disable:
+            self.bar.update(trainer.step - self.bar.n)
+            self.bar.set_postfix_str(", ".join(terms))
+        elif time.monotonic() - self.last_line >= self.between or trainer.progress >= 1:
+            self.last_line = time.monotonic()
+            left = trainer.seconds / trainer.progress - trainer.seconds if trainer.progress else 0
+            of = f"/{self.total}" if self.total else ""
+            self.say(f"step {trainer.step}{of}  {', '.join(terms)}  {duration(left)} left")
+
+    def say(self, line: str) -> None:
+        """A line that does not disturb the bar."""
+        tqdm.write(line)
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        self.bar.close()
+
+
+def short(name):
+    """loss/discriminator/adversarial -> discriminator, and other terms by their own name."""
+    _, player, term = name.split("/")
+    return player if term == "adversarial" else term
+
+
+def duration(seconds: float) -> str:
+    """A time that people read: 45 s, 12 min, 3 h 20 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def memory(device: torch.device) -> dict[str, float]:
+    """Peak memory so far, in MiB: of this process where the system tells, and of the device."""
+    if sys.platform == "win32":
+        return {}
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    values = {"memory/process_mib": peak / (2**20 if sys.platform == "darwin" else 2**10)}
+    if device.type == "cuda":
+        values["memory/device_mib"] = torch.cuda.max_memory_allocated(device) / 2**20
+    return values
+
+
+def plain(value):
+    """Numbers that JSON can hold: not-a-number and infinity as words."""
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, float) and not -float("inf") < value < float("inf"):
+        return str(value)
+    return value
+
+
+def read_csv(path: Path) -> list[dict]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if (row["step"] or "").isdigit()]
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

@@ -1,0 +1,42 @@
+"""The least-squares objective: scores are pulled to targets."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from gan_lab.losses.base import Objective, Penalty, View
+from gan_lab.losses.logistic import check_share, flipped
+
+
+class LeastSquares(Objective):
+    """Half the squared distance to a target score. Mao et al. 2017 (arXiv 1611.04076), equation 2.
+
+    The targets a (`fake_target`), b (`real_target`) and c (`generator_target`) are 0, 1, 1 (equation 9) or -1, 1, 0
+    (equation 8, which minimises the Pearson chi-squared divergence). `smoothing` moves b towards a by that share;
+    `flip` is the share of the critic's targets that are swapped.
+    """
+
+    def __init__(
+        self,
+        critic_turns: int = 1,
+        fake_target: float = 0.0,
+        real_target: float = 1.0,
+        generator_target: float = 1.0,
+        smoothing: float = 0.0,
+        flip: float = 0.0,
+        penalties: Sequence[Penalty] = (),
+        views: Sequence[View] = (),
+    ):
+        super().__init__(critic_turns, penalties, views)
+        check_share("smoothing", smoothing)
+        check_share("flip", flip)
+        self.fake_target, self.generator_target, self.flip = fake_target, generator_target, flip
+        self.real_target = real_target + smoothing * (fake_target - real_target)
+
+    def critic_loss(self, real: Tensor, fake: Tensor, noise) -> Tensor:
+        target_real = flipped(self.real_target, self.fake_target, self.flip, real, noise, "flip_real")
+        target_fake = flipped(self.fake_target, self.real_target, self.flip, fake, noise, "flip_fake")
+        return 0.5 * (real - target_real).square().mean() + 0.5 * (fake - target_fake).square().mean()
+
+    def generator_loss(self, fake: Tensor, real: Tensor | None) -> Tensor:
+        return 0.5 * (fake - self.generator_target).square().mean()

@@ -1,0 +1,76 @@
+"""One generator against one discriminator, from noise: GAN, DCGAN, LSGAN, WGAN(-GP), SNGAN and many more."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from gan_lab.losses import Objective
+from gan_lab.models.base import Game, Terms
+
+
+class GAN(Game):
+    """The two-player game. Goodfellow et al. 2014 (arXiv 1406.2661), section 3 and algorithm 1.
+
+    Latents are [N, latent_dim], from N(0, 1) (`normal`) or from U(-1, 1) (`uniform`, DCGAN's). The discriminator
+    moves first, and each turn makes fresh fakes. With `reuse_fakes` the generator moves first and hands its fakes on
+    to the discriminator, which saves one forward pass of the generator and lets each turn lag by one update.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        objective: Objective,
+        latent_dim: int = 100,
+        latent: Literal["normal", "uniform"] = "normal",
+        reuse_fakes: bool = False,
+    ):
+        super().__init__(objective)
+        if latent not in ("normal", "uniform"):
+            raise ValueError(f"latent={latent} is not known; choose normal or uniform.")
+        self.generator, self.discriminator = generator, discriminator
+        self.latent_dim, self.latent_kind = latent_dim, latent
+        self.reuse_fakes, self.handed = reuse_fakes, []
+        if reuse_fakes:
+            self.players = dict(reversed(Game.players.items()))
+
+    def discriminator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+        real = batch["image"]
+        fake = self.handed.pop(0) if self.reuse_fakes else self.generator(self.latent(len(real)))
+        return self.judge(self.discriminator, real, fake, step)
+
+    def generator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+        real, z = batch["image"], self.latent(len(batch["image"]))
+        fake = self.generator(z)
+        if self.reuse_fakes:
+            self.handed.append(fake.detach())
+        return self.fool(self.discriminator, fake, real) + self.pay(self.generator, z, step=step)
+
+    def latent(self, n: int) -> Tensor:
+        """Latents of this turn, [n, latent_dim]."""
+        if self.latent_kind == "normal":
+            return self.noise("latent", (n, self.latent_dim))
+        return self.noise.uniform("latent", (n, self.latent_dim)) * 2 - 1
+
+    def draw_latents(self, seeds: Sequence[int]) -> Tensor:
+        draw = torch.randn if self.latent_kind == "normal" else torch.rand
+        rows = [draw(self.latent_dim, generator=torch.Generator().manual_seed(int(seed))) for seed in seeds]
+        z = torch.stack(rows)
+        return (z if self.latent_kind == "normal" else z * 2 - 1).to(self.noise.device)
+
+    def sample(self, latents: Tensor) -> Tensor:
+        return self.generator(latents)
+
+    def preview(self, batch: dict[str, Tensor], latents: Tensor) -> dict[str, Tensor]:
+        real = batch["image"]
+        fresh = self.generator(self.latent(len(real)))
+        shown_real, shown_fake = self.objective.show(real, fresh, self.noise)
+        return {
+            "fixed": self.sample(latents),
+            "fresh": fresh,
+            "real": real,
+            "shown_real": shown_real,
+            "shown_fake": shown_fake,
+        }

@@ -1,0 +1,95 @@
+"""The networks of DCGAN: strided convolutions all the way. Radford et al. 2016 (arXiv 1511.06434), section 3."""
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm as with_spectral_norm
+
+from gan_lab.networks.layers import dcgan_init, halvings, norm2d, pair
+
+
+class Generator(nn.Module):
+    """Latents [N, latent_dim] to images [N, channels, height, width] in [-1, 1].
+
+    A linear layer makes a map of 4 to 7 pixels a side, which transposed convolutions double until it is an image.
+    `width` counts the channels before the last layer; they double with every halving of the size, up to 8 * width.
+    """
+
+    def __init__(
+        self, latent_dim: int, channels: int, image_size: int | list[int], width: int = 64, norm: str = "batch"
+    ):
+        super().__init__()
+        times = halvings(image_size)
+        height, wide = (side >> times for side in pair(image_size))
+        widths = [width * min(2**i, 8) for i in reversed(range(times))] or [width]
+        bias = norm == "none"
+
+        # Project the latent to the smallest map, stored with its channels last
+        self.project = nn.Linear(latent_dim, height * wide * widths[0], bias=bias)
+        self.unflatten = nn.Unflatten(1, (height, wide, widths[0]))
+        self.start = nn.Sequential(norm2d(norm, widths[0]), nn.ReLU())
+
+        # Double the map until it is an image
+        layers = []
+        for before, after in zip(widths, widths[1:], strict=False):
+            layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=bias)]
+            layers += [norm2d(norm, after), nn.ReLU()]
+        last = nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1)
+        self.grow = nn.Sequential(*layers, last if times else nn.Conv2d(width, channels, 3, padding=1), nn.Tanh())
+        self.apply(dcgan_init)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        x = self.unflatten(self.project(latent)).permute(0, 3, 1, 2)  # [N, C, h, w]
+        return self.grow(self.start(x))
+
+
+class Discriminator(nn.Module):
+    """Images [N, channels, height, width] to raw scores [N].
+
+    `trunk` halves the image until its shorter side is 4 to 7 pixels; `head` turns what is left into a score: `flatten`
+    is one convolution over all of it (the paper's), `pool` a linear layer on its sum. No norm after the first layer.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        image_size: int | list[int],
+        width: int = 64,
+        norm: str = "batch",
+        spectral_norm: bool = False,
+        head: str = "flatten",
+    ):
+        super().__init__()
+        times = halvings(image_size)
+        height, wide = (side >> times for side in pair(image_size))
+        widths = [width * min(2**i, 8) for i in range(times)]
+        layers = []
+        for i, (before, after) in enumerate(zip([channels, *widths], widths, strict=False)):
+            bare = i == 0 or norm == "none"
+            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1, bias=bare)]
+            layers += [] if bare else [norm2d(norm, after)]
+            layers += [nn.LeakyReLU(0.2)]
+        self.trunk = nn.Sequential(*layers)
+        self.head = HEADS[head]([channels, *widths][-1], height, wide) if head in HEADS else unknown_head(head)
+        self.apply(dcgan_init)
+        if spectral_norm:
+            for layer in [m for m in self.modules() if isinstance(m, nn.Conv2d | nn.Linear)]:
+                with_spectral_norm(layer)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.head(self.trunk(image)).flatten()
+
+
+class SumPool(nn.Module):
+    """Feature maps [N, C, H, W] to their sums [N, C]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sum(dim=(2, 3))
+
+
+HEADS = {
+    "flatten": lambda channels, height, width: nn.Conv2d(channels, 1, (height, width)),
+    "pool": lambda channels, height, width: nn.Sequential(SumPool(), nn.Linear(channels, 1)),
+}
+
+
+def unknown_head(head):
+    raise ValueError(f"head={head} is not known; choose one of {', '.join(HEADS)}.")

@@ -1,0 +1,126 @@
+"""A finished or running experiment, opened from its directory alone: what notebooks and `gan-lab sample` use."""
+
+import difflib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import torch
+import yaml
+from torch import Tensor
+
+from gan_lab import checkpoint
+from gan_lab.build import build_dataset, build_game
+from gan_lab.datasets import Dataset
+from gan_lab.ema import Ema
+from gan_lab.errors import CheckpointError, ConfigError
+from gan_lab.logbook import read_json
+
+
+class Run:
+    """An experiment by its directory: `run = gan_lab.load("outputs/..."); images = run.sample(16)`.
+
+    `checkpoint` is "last", "best" or a step; `weights` are "ema" (averaged, the ones to look at) or "raw". A run whose
+    configuration names classes of your own needs `trust=["mypackage"]` again: a stored file is never trusted for it.
+    Raises CheckpointError where the directory is no run or holds no such checkpoint.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        checkpoint: str | int = "last",
+        weights: str = "ema",
+        device: str = "cpu",
+        trust: Sequence[str] = (),
+    ):
+        if weights not in ("ema", "raw"):
+            raise ConfigError(f"weights={weights} is not known; choose ema or raw.")
+        self.folder = run_folder(folder)
+        self.config = {
+            **yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8")),
+            "trust": list(trust),
+        }
+        self.summary = read_json(self.folder / "summary.json")
+        self.which, self.weights, self.device = checkpoint, weights, torch.device(device)
+
+    @cached_property
+    def state(self) -> dict:
+        folder = self.folder / "checkpoints"
+        if self.which == "last":
+            return checkpoint.load_newest(folder)
+        path = folder / ("best.pt" if self.which == "best" else f"step-{int(self.which):08d}.pt")
+        if not path.exists():
+            kept = ", ".join(str(int(p.stem.removeprefix("step-"))) for p in checkpoint.committed(folder))
+            raise CheckpointError(
+                f"{self.folder} keeps no checkpoint '{self.which}'; it keeps last and the steps {kept}."
+            )
+        return checkpoint.load(path)
+
+    @cached_property
+    def game(self):
+        """The trained game, in eval mode, with the chosen weights in place."""
+        game = build_game(self.config)
+        settings = self.config["trainer"]
+        ema = Ema(game, settings["ema_half_life_images"])
+        try:
+            game.load_state_dict(self.state["game"])
+            ema.load_state_dict(self.state["ema"])
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"{self.folder}: the checkpoint and config.yaml do not belong together: {error}"
+            ) from error
+        if self.weights == "ema":
+            for name, network in ema.networks.items():
+                setattr(game, name, network)
+        game.noise.device = self.device
+        return game.to(self.device).eval().requires_grad_(False)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The real data that the run was trained on."""
+        return build_dataset(self.config)
+
+    def latents(self, seeds: Sequence[int]) -> Tensor:
+        """One latent for each seed, [N, ...]."""
+        return self.game.draw_latents(seeds)
+
+    @torch.no_grad()
+    def generate(self, latents: Tensor, batch_size: int = 64) -> Tensor:
+        """Samples of latents: images [N, C, H, W] in [-1, 1], or points [N, D]."""
+        parts = [self.game.sample(part.to(self.device)).float().cpu() for part in latents.split(batch_size)]
+        return torch.cat(parts)
+
+    def sample(self, n: int = 16, seed: int = 0) -> Tensor:
+        """Images of the seeds seed ... seed + n - 1, [n, C, H, W] in [0, 1]; points [n, D] as they are."""
+        samples = self.generate(self.latents(range(seed, seed + n)))
+        return samples.add(1).div(2).clamp(0, 1) if samples.dim() == 4 else samples
+
+
+def run_folder(folder: str | Path) -> Path:
+    """A run directory, or CheckpointError with the nearest that there is."""
+    folder = Path(folder).expanduser()
+    if (folder / "config.yaml").exists():
+        return folder
+    there = [str(p.parent) for p in Path("outputs").rglob("config.yaml") if ".hydra" not in p.parts]
+    close = difflib.get_close_matches(str(folder), there, n=1, cutoff=0.3)
+    hint = f" Did you mean {close[0]}?" if close else " `gan-lab ls runs` lists those under outputs/."
+    what = "is not a run: it has no config.yaml." if folder.is_dir() else "does not exist."
+    raise CheckpointError(f"{folder} {what}{hint}")
+
+
+def interpolate(start: Tensor, end: Tensor, steps: int, way: str = "spherical") -> Tensor:
+    """Latents on the way from `start` to `end`, [steps, D], both ends included.
+
+    `linear` is the chord; `spherical` the great circle (White 2016, arXiv 1609.04468), on which latents of a normal
+    distribution keep the length that the generator knows.
+    """
+    t = torch.linspace(0, 1, steps, device=start.device).unsqueeze(1)  # [steps, 1]
+    if way == "linear":
+        return torch.lerp(start, end, t)
+    if way != "spherical":
+        raise ConfigError(f"interpolate={way} is not known; choose linear or spherical.")
+    angle = torch.arccos(torch.clamp(torch.dot(start / start.norm(), end / end.norm()), -1, 1))
+    if angle < 1e-4:
+        return torch.lerp(start, end, t)
+    return (torch.sin((1 - t) * angle) * start + torch.sin(t * angle) * end) / torch.sin(angle)

@@ -1,0 +1,107 @@
+"""The settings that belong to no part: the top level and the `trainer` group, with their types and ranges."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gan_lab.errors import ConfigError
+
+
+@dataclass
+class Trainer:
+    """How long, how fast and on what a game is played. Every cadence counts rounds (steps)."""
+
+    steps: int | None = 20_000  # rounds to play; null when epochs or max_minutes bounds the run
+    epochs: float | None = None  # passes over the dataset, instead of steps
+    max_minutes: float | None = None  # wall-clock bound, alone or beside steps
+
+    batch_size: int = 64  # images in one forward pass, over all devices
+    accumulate: int = 1  # forward passes behind one update; the effective batch is batch_size * accumulate
+    turns: dict[str, Any] = field(default_factory=dict)  # player -> n, "1/n" or {usual, warm, first, every}
+    clip: float | dict[str, float] | None = None  # largest gradient norm, of every player or by player
+
+    schedule: Literal["constant", "linear", "cosine"] = "constant"  # of every learning rate
+    decay_from: float = 0.0  # share of the run after which linear and cosine begin to fall
+    warm_up_steps: int = 0  # steps over which the learning rates rise from zero
+
+    ema_half_life_images: float | None = 10_000  # images after which a weight counts half; null: no average
+    ema_ramp: float | None = 0.05  # the half-life is at most this share of the images seen; null: no ramp
+    ema_every: int = 4  # rounds between two updates of the average
+
+    device: str = "auto"  # auto, cpu, cuda or cuda:0
+    devices: int | Literal["auto"] = 1  # processes to train with, one for each device
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: bf16 where the device has it natively
+    placement: Literal["auto", "resident", "streamed"] = "auto"  # resident: the dataset lies on the device as uint8
+    workers: int = 2  # threads that decode ahead when the data is streamed
+    channels_last: bool = True  # memory format of images and convolutions
+    compile: bool = False  # torch.compile every network in place
+    deterministic: bool = False  # deterministic algorithms on a GPU (a CPU is deterministic already)
+    threads: int | None = None  # CPU threads of each process; null: shared evenly
+
+    log_every: int = 50
+    sample_every: int = 500
+    checkpoint_every: int = 1000
+    keep_checkpoints: int = 2  # the last k are kept; at least 2
+    samples: int = 64  # images in a sample grid
+
+    def __post_init__(self):
+        positive = (
+            "steps",
+            "epochs",
+            "max_minutes",
+            "batch_size",
+            "accumulate",
+            "ema_half_life_images",
+            "ema_ramp",
+            "ema_every",
+            "threads",
+            "log_every",
+            "sample_every",
+            "checkpoint_every",
+            "samples",
+        )
+        for name in positive:
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"trainer.{name}={value} must be greater than 0.")
+        for name in ("warm_up_steps", "workers"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"trainer.{name}={getattr(self, name)} must not be negative.")
+        if self.steps is None and self.epochs is None and self.max_minutes is None:
+            raise ConfigError("Nothing bounds the run: set trainer.steps, trainer.epochs or trainer.max_minutes.")
+        if not 0 <= self.decay_from < 1:
+            raise ConfigError(f"trainer.decay_from={self.decay_from} must lie between 0 and 1.")
+        if self.keep_checkpoints < 2:
+            raise ConfigError(
+                f"trainer.keep_checkpoints={self.keep_checkpoints} must be at least 2: the newest may be the one "
+                "that a crash interrupts."
+            )
+        if self.devices != "auto" and self.devices < 1:
+            raise ConfigError(f"trainer.devices={self.devices} must be at least 1, or auto.")
+        for player, limit in self.clip.items() if isinstance(self.clip, dict) else [("", self.clip)]:
+            if limit is not None and not (math.isfinite(limit) and limit > 0):
+                key = f"trainer.clip.{player}" if player else "trainer.clip"
+                raise ConfigError(f"{key}={limit} must be greater than 0, or null for no clipping.")
+
+
+@dataclass
+class RunPlace:
+    """Where a run writes: `<root>/<name>/<time>`."""
+
+    name: str = "run"
+    root: str = "outputs"
+
+
+@dataclass
+class Settings:
+    """The top level of a configuration: five groups and what belongs to none."""
+
+    dataset: dict[str, Any]
+    model: dict[str, Any]
+    loss: dict[str, Any]
+    optimizer: dict[str, Any]
+    trainer: Trainer
+    optimizer_overrides: dict[str, Any] = field(default_factory=dict)  # player -> what differs for its optimizer
+    run: RunPlace = field(default_factory=RunPlace)
+    trust: list[str] = field(default_factory=list)  # packages of the user's own that `_target_` may name
+    seed: int = 0

@@ -1,0 +1,204 @@
+"""The loop: rounds and turns, and observers who are told."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from gan_lab.distributed import World
+from gan_lab.ema import Ema
+from gan_lab.loader import Loader
+from gan_lab.models.base import Game
+from gan_lab.noise import Noise, seed_of
+from gan_lab.player import Seat
+
+
+class Observer(Protocol):
+    """Somebody who is told of the game after every `every` rounds, and at its end."""
+
+    every: int
+
+    def tell(self, trainer: "Trainer") -> None: ...
+
+
+class Trainer:
+    """Plays a game round by round. A step is one round: every player takes its turns, on fresh batches.
+
+    `turns` maps a player to a function of the step that says how many turns it takes in that round. The player with
+    the most turns sees a fresh batch in each; the others play the last ones of the round. `total` is the number of
+    steps, None when only `max_seconds` bounds the run.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        seats: Sequence[Seat],
+        loader: Loader,
+        ema: Ema,
+        *,
+        turns: dict[str, Callable[[int], int]],
+        total: int | None,
+        max_seconds: float | None = None,
+        rate: Callable[[float, int], float] = lambda progress, step: 1.0,
+        amp: torch.dtype | None = None,
+        ema_every: int = 1,
+        seed: int = 0,
+        world: World | None = None,
+    ):
+        self.game, self.seats, self.loader, self.ema = game, seats, loader, ema
+        self.turns, self.rate, self.amp, self.ema_every = turns, rate, amp, ema_every
+        self.total, self.max_seconds, self.seed = total, max_seconds, seed
+        self.world = world or World()
+        game.noise = Noise(seed, self.world.device)
+        self.parameters = [p for seat in seats for p in seat.parameters]
+        self.shared = [*game.objective.buffers()]  # state of no player: averaged over ranks after each round
+        self.step, self.batches, self.seconds = 0, 0, 0.0
+        self.terms: list[dict[str, Tensor]] = []  # what the rounds since the last report said, on the device
+        self.stopping = False
+
+    @property
+    def images(self) -> int:
+        """Real images that the players have seen."""
+        return self.batches * self.loader.images
+
+    @property
+    def epochs(self) -> float:
+        return self.batches / self.loader.batches_per_epoch
+
+    @property
+    def progress(self) -> float:
+        """The share of the run that is over, by whichever bound is nearer."""
+        by_step = self.step / self.total if self.total else 0.0
+        by_time = self.seconds / self.max_seconds if self.max_seconds else 0.0
+        return max(by_step, by_time)
+
+    def run(self, observers: Sequence[Observer] = ()) -> None:
+        """Play until the bound, or until somebody sets `stopping`."""
+        self.game.train()
+        started = time.monotonic() - self.seconds
+        over = self.world.any(self.progress >= 1)
+        while not over:
+            self.round()
+            self.seconds = time.monotonic() - started
+            over = self.world.any(self.progress >= 1 or self.stopping)
+            for observer in observers:
+                if over or self.step % observer.every == 0:
+                    observer.tell(self)
+
+    def round(self) -> None:
+        """One round: the players' turns in order, then the average follows."""
+        step = self.step
+        counts = {seat.name: self.turns[seat.name](step) for seat in self.seats}
+        fresh = max(counts.values())
+        hand = [self.loader.batch(self.batches + i) for i in range(fresh)]
+        torch.manual_seed(seed_of(self.seed, "networks", self.world.rank, step))
+        factor = self.rate(self.progress, step)
+        said = {}
+        for seat in self.seats:
+            seat.set_rates(factor)
+            for turn in range(counts[seat.name]):
+                said |= self.turn(seat, step, turn, hand[fresh - counts[seat.name] + turn])
+        self.terms.append(said)
+        self.world.average_(self.shared)
+        self.step, self.batches = step + 1, self.batches + fresh
+        if self.step % self.ema_every == 0:
+            recent = sum(self.fresh(past) for past in range(self.step - self.ema_every, self.step))
+            self.ema.update(self.game, recent * self.loader.images, self.images)
+
+    def fresh(self, step: int) -> int:
+        """How many batches a round draws: one for each turn of the player with the most."""
+        return max(self.turns[seat.name](step) for seat in self.seats)
+
+    def turn(self, seat: Seat, step: int, turn: int, batches: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """One turn: one loss over all micro-batches, one update. Everybody else is frozen."""
+        for parameter in self.parameters:
+            parameter.requires_grad_(False)
+        for parameter in seat.parameters:
+            parameter.requires_grad_(True)
+        seat.optimizer.zero_grad(set_to_none=True)
+
+        # Add up the gradients of the micro-batches
+        total, said = 0.0, {}
+        for i, batch in enumerate(batches):
+            self.game.noise.at(step, seat.name, turn, shard=self.loader.mine[i], shards=self.loader.shards)
+            with seat.hold(last=i == len(batches) - 1):
+                with torch.autocast(self.world.device.type, self.amp, enabled=self.amp is not None):
+                    losses, logs = seat.unit(batch, step)
+                    assert all(term.requires_grad for term in losses.values()), f"{seat.name}: {list(losses)}"
+                    loss = sum(losses.values()) / len(batches)
+                seat.scaler.scale(loss).backward()
+            total = total + loss.detach()
+            said |= {f"loss/{seat.name}/{name}": term.detach() for name, term in losses.items()}
+            said |= {f"{seat.name}/{name}": value for name, value in logs.items()}
+
+        said[f"grad_norm/{seat.name}"] = seat.update(total, step, self.world.agree)
+        self.game.settle(seat.name)
+        return said
+
+    def report(self) -> dict[str, float]:
+        """The mean of every term since the last report; waits for the device."""
+        names = dict.fromkeys(name for said in self.terms for name in said)
+        means = {name: torch.stack([s[name].float() for s in self.terms if name in s]).mean() for name in names}
+        self.terms.clear()
+        return dict(zip(means, torch.stack([*means.values()]).tolist(), strict=True)) if means else {}
+
+    def state_dict(self) -> dict:
+        """All that a resumed run needs: names to tensors and numbers."""
+        return {
+            "step": self.step,
+            "batches": self.batches,
+            "seconds": self.seconds,
+            "game": self.game.state_dict(),
+            "ema": self.ema.state_dict(),
+            **{f"seat/{seat.name}": seat.state_dict() for seat in self.seats},
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        self.step, self.batches, self.seconds = state["step"], state["batches"], state["seconds"]
+        self.game.load_state_dict(state["game"])
+        self.ema.load_state_dict(state["ema"])
+        for seat in self.seats:
+            seat.load_state_dict(state[f"seat/{seat.name}"])
+
+
+def turns_of(count: int | str | dict) -> Callable[[int], int]:
+    """Turns as a function of the step: n in each round, "1/n" for one in every n rounds, or a warm-up.
+
+    A warm-up is {usual: n, warm: m, first: a, every: b}: m turns in the first a rounds and in every b-th round, else n
+    (Arjovsky et al. 2017, official code: usual 5, warm 100, first 25, every 500). Raises ValueError.
+    """
+    if isinstance(count, dict):
+        if count.keys() - {"usual", "warm", "first", "every"} or not {"usual", "warm"} <= count.keys():
+            raise ValueError(f"turns={count} must hold usual and warm, and may hold first and every.")
+        usual, warm, first, every = count["usual"], count["warm"], count.get("first", 0), count.get("every")
+        if any(not isinstance(n, int) or n < 1 for n in (usual, warm)):
+            raise ValueError(f"turns={count}: usual and warm must be whole numbers from 1.")
+        return lambda step: warm if step < first or (every and step % every == 0) else usual
+    try:
+        share = Fraction(str(count))
+    except (ValueError, ZeroDivisionError):
+        share = Fraction(0)
+    if share <= 0 or 1 not in (share.numerator, share.denominator):
+        raise ValueError(f"turns={count} must be a whole number from 1, or 1/n for one turn in every n rounds.")
+    if share.denominator == 1:
+        return lambda step: share.numerator
+    return lambda step: int(step % share.denominator == 0)
+
+
+def rate_of(schedule: str, decay_from: float = 0.0, warm_up_steps: int = 0) -> Callable[[float, int], float]:
+    """The factor on every learning rate: a function of the share of the run that is over, and of the step."""
+
+    def factor(progress, step):
+        warm = min(1.0, (step + 1) / warm_up_steps) if warm_up_steps else 1.0
+        over = min(max(0.0, (progress - decay_from) / (1 - decay_from)), 1.0)
+        if schedule == "linear":
+            return warm * (1 - over)
+        if schedule == "cosine":
+            return warm * 0.5 * (1 + math.cos(math.pi * over))
+        return warm
+
+    return factor

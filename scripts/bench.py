@@ -1,0 +1,391 @@
+"""How fast gan-lab trains, against a textbook loop and against its own bare steps, on this machine.
+
+Every contender is a process of its own, because gan-lab sets the threads and the memory allocator of its process.
+They take turns, one at a time, so that what else the machine does hits all of them; ratios are medians over the turns.
+Measure on a quiet machine all the same: threads that wait for a core spin, which costs small networks most of all.
+"""
+
+import argparse
+import atexit
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from gan_lab import launch
+from gan_lab.build import build_game
+from gan_lab.config import compose
+from gan_lab.datasets import Dataset
+from gan_lab.distributed import World
+from gan_lab.logbook import Logbook, Reporter, Teller
+from gan_lab.settings import Trainer as Settings
+from gan_lab.trainer import Trainer
+
+LARGEST_OVERHEAD = 0.05  # of gan-lab's loop over its bare steps
+
+
+@dataclass
+class Work:
+    """What is trained: a shipped model on synthetic images, `steps` rounds at a time."""
+
+    model: str
+    images: int
+    image_size: int
+    channels: int
+    steps: int
+    target: float  # gan-lab must be this many times as fast as the textbook loop, on a CPU
+    textbook_workers: int = 0  # of the DataLoader, as the well-known script of this game has them
+
+
+WORKS = {
+    "gan28": Work("gan", images=60_000, image_size=28, channels=1, steps=100, target=2.0),
+    "dcgan32": Work("dcgan", images=50_000, image_size=32, channels=3, steps=20, target=2.2),
+    "dcgan64": Work("dcgan", images=10_000, image_size=64, channels=3, steps=10, target=1.6, textbook_workers=2),
+}
+
+
+# The contenders: each makes a function that takes a number of steps
+
+
+def textbook(work: Work) -> Callable[[int], None]:
+    """The loop of the DCGAN tutorial: DataLoader, per-image transforms, float32, NCHW, losses read at every step."""
+    from PIL import Image
+    from torchvision import transforms
+
+    class Pictures(torch.utils.data.Dataset):
+        def __init__(self, arrays, transform):
+            self.arrays, self.transform = arrays, transform
+
+        def __len__(self):
+            return len(self.arrays)
+
+        def __getitem__(self, i):
+            return self.transform(Image.fromarray(self.arrays[i].squeeze())), 0
+
+    config = configuration(work)
+    device, size = launch.device_of(Settings(**config["trainer"])), config["trainer"]["batch_size"]
+    statistics = ((0.5,) * work.channels,) * 2
+    transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(*statistics)])
+    pictures = Pictures(pixels(work.images, work.image_size, work.channels), transform)
+    loader = torch.utils.data.DataLoader(
+        pictures, batch_size=size, shuffle=True, drop_last=True, num_workers=work.textbook_workers
+    )
+    game = build_game(config).to(device)
+    netG, netD = game.generator, game.discriminator
+    if work.model == "dcgan":  # ours would hand channels-last maps to a loop that knows nothing of them
+        netG.start.register_forward_pre_hook(lambda module, inputs: inputs[0].contiguous())
+    criterion = nn.BCEWithLogitsLoss()
+    optimizerD = torch.optim.Adam(netD.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    optimizerG = torch.optim.Adam(netG.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    batches = endless(loader)
+
+    def step():
+        real = next(batches)[0].to(device)
+
+        # Update D: maximise log(D(x)) + log(1 - D(G(z)))
+        netD.zero_grad()
+        label = torch.full((size,), 1.0, device=device)
+        errD_real = criterion(netD(real), label)
+        errD_real.backward()
+        noise = torch.randn(size, game.latent_dim, device=device)
+        fake = netG(noise)
+        label.fill_(0.0)
+        errD_fake = criterion(netD(fake.detach()), label)
+        errD_fake.backward()
+        optimizerD.step()
+
+        # Update G: maximise log(D(G(z)))
+        netG.zero_grad()
+        label.fill_(1.0)
+        errG = criterion(netD(fake), label)
+        errG.backward()
+        optimizerG.step()
+        return (errD_real + errD_fake).item(), errG.item()
+
+    return repeated(step)
+
+
+def bare(work: Work) -> Callable[[int], None]:
+    """gan-lab's turns and nothing else: forward, backward and update on one batch, as one would write them by hand."""
+    trainer = assembled(work)
+    game, device, amp = trainer.game, trainer.world.device, trainer.amp
+    (batch,) = trainer.loader.batch(0)
+    real = batch["image"]
+
+    def discriminator_loss(z):
+        return softplus(-game.discriminator(real).float()).mean() + softplus(fooled(z)).mean()
+
+    def generator_loss(z):
+        return softplus(-fooled(z)).mean()
+
+    def fooled(z):
+        return game.discriminator(game.generator(z)).float()
+
+    def step():
+        for seat, loss_of in zip(trainer.seats, (discriminator_loss, generator_loss), strict=True):
+            for other in trainer.seats:
+                other.player.requires_grad_(other is seat)
+            seat.optimizer.zero_grad(set_to_none=True)
+            with torch.autocast(device.type, amp, enabled=amp is not None):
+                loss = loss_of(torch.randn(len(real), game.latent_dim, device=device))
+            loss.backward()
+            seat.optimizer.step()
+
+    game.train()
+    return repeated(step)
+
+
+def loop(work: Work, *overrides: str) -> Callable[[int], None]:
+    """What `gan-lab train` runs, with reports to TensorBoard and on the screen, without pictures and checkpoints."""
+    trainer = assembled(work, *overrides)
+    every = Settings().log_every
+    folder = Path(tempfile.mkdtemp(prefix="gan-lab-bench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    book = Logbook(folder)
+    teller = Teller(every, None, book)
+    observers = [Reporter(every, book, teller.say), teller]
+
+    def steps(count):
+        trainer.total = trainer.step + count
+        trainer.run(observers)
+
+    return steps
+
+
+CONTENDERS = {
+    "textbook": textbook,
+    "gan-lab": loop,
+    "gan-lab, model.reuse_fakes=true": lambda work: loop(work, "model.reuse_fakes=true"),
+    "bare steps": bare,
+}
+
+
+# What they are made of
+
+
+class Synthetic(Dataset):
+    """Labelled images of random bytes."""
+
+    def __init__(self, images: int, image_size: int, channels: int):
+        labels = torch.arange(images) % 10
+        super().__init__(channels, (image_size, image_size), labels, [str(i) for i in range(10)])
+        self.pixels = torch.from_numpy(pixels(images, image_size, channels))
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def load(self) -> dict[str, Tensor]:
+        return {"image": self.pixels, "label": self.labels}
+
+
+def pixels(images: int, image_size: int, channels: int) -> np.ndarray:
+    shape = (images, image_size, image_size, channels)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def configuration(work: Work, *overrides: str) -> dict:
+    """The shipped configuration of a work, on synthetic images instead of those that it would download."""
+    stand_in = {1: "mnist", 3: "cifar10"}[work.channels]
+    size = f"dataset.image_size={work.image_size}"
+    config = compose([f"model={work.model}", f"dataset={stand_in}", size, *overrides])
+    facts = {"images": work.images, "image_size": work.image_size, "channels": work.channels}
+    return {**config, "dataset": {"_target_": "bench.Synthetic", **facts}, "trust": ["bench"]}
+
+
+def assembled(work: Work, *overrides: str) -> Trainer:
+    config = configuration(work, *overrides)
+    settings = Settings(**config["trainer"])
+    launch.tune_process(settings, 1)
+    return launch.assemble(config, World(0, 1, launch.device_of(settings)))[0]
+
+
+def endless(loader) -> Iterator:
+    while True:
+        yield from loader
+
+
+def repeated(step: Callable) -> Callable[[int], None]:
+    def steps(count):
+        for _ in range(count):
+            step()
+
+    return steps
+
+
+# The processes
+
+
+def work_on(contender: str, name: str) -> None:
+    """What a contender's process does: build, warm up, then take steps and print the seconds for each line it reads."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what the loop says on the screen
+    work = WORKS[name]
+    steps = CONTENDERS[contender](work)
+    steps(work.steps)
+    answers.write("ready\n")
+    answers.flush()
+    for _ in sys.stdin:
+        wait_for_device()
+        started = time.perf_counter()
+        steps(work.steps)
+        wait_for_device()
+        answers.write(f"{time.perf_counter() - started}\n")
+        answers.flush()
+
+
+def wait_for_device() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+class Process:
+    """A contender in a process of its own."""
+
+    def __init__(self, contender: str, name: str):
+        words = [sys.executable, __file__, "--worker", contender, name]
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.contender = contender
+        self.answer()
+
+    def seconds(self) -> float:
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return float(self.answer())
+
+    def answer(self) -> str:
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"bench: the contender {self.contender!r} ended with code {self.process.wait()}")
+        return line
+
+    def end(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def measure(name: str, repetitions: int) -> list[dict]:
+    """A row for each contender of one work."""
+    print(f"{name}: ", end="", file=sys.stderr, flush=True)
+    processes = [Process(contender, name) for contender in CONTENDERS]
+    seconds = {process.contender: [] for process in processes}
+    for _ in range(repetitions):
+        for process in processes:
+            seconds[process.contender].append(process.seconds())
+        print(".", end="", file=sys.stderr, flush=True)
+    for process in processes:
+        process.end()
+    print(file=sys.stderr)
+
+    # Compare turns that stand side by side
+    def ratio(one, other):
+        return median(a / b for a, b in zip(seconds[one], seconds[other], strict=True))
+
+    work, images = WORKS[name], Settings().batch_size * WORKS[name].steps
+    rows = []
+    for contender, times in seconds.items():
+        row = {"work": name, "contender": contender, "images_per_second": images / median(times)}
+        row |= {"ratio": ratio("textbook", contender), "seconds": times}
+        if contender == "gan-lab":
+            row |= {"target": work.target, "overhead": ratio("gan-lab", "bare steps") - 1}
+        rows.append(row)
+    return rows
+
+
+# The report
+
+
+def machine() -> dict:
+    """What the figures hold for."""
+    settings = Settings()
+    device = launch.device_of(settings)
+    return {
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load before": round(os.getloadavg()[0], 1),  # above 0.3 or so, something else is running too
+        "precision": launch.precision_name(launch.precision(settings, device)),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "commit": commit(),
+    }
+
+
+def cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
+
+
+def commit() -> str:
+    """The commit that is measured, with a + if files differ from it."""
+    state = launch.git_state()
+    return state["commit"][:12] + "+" * state["dirty"] if state else "unknown"
+
+
+def table(rows: list[dict]) -> str:
+    lines = [
+        "| work | contender | images/s | x textbook | target | loop over bare steps | target |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        cells = [row["work"], row["contender"], f"{row['images_per_second']:,.0f}", f"{row['ratio']:.2f}"]
+        if "target" in row:
+            cells += [f"{row['target']:.1f}", f"{row['overhead']:+.1%}", f"{LARGEST_OVERHEAD:+.0%}"]
+        else:
+            cells += [""] * 3
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def missed(rows: list[dict]) -> list[str]:
+    """What falls short of its target, in sentences."""
+    found = []
+    for row in (row for row in rows if "target" in row):
+        if row["ratio"] < row["target"]:
+            found.append(f"{row['work']}: {row['ratio']:.2f} times the textbook loop, not {row['target']}")
+        if row["overhead"] > LARGEST_OVERHEAD:
+            found.append(f"{row['work']}: the loop costs {row['overhead']:.1%}, not {LARGEST_OVERHEAD:.0%}")
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="3 repetitions instead of 9")
+    parser.add_argument("--only", choices=WORKS, metavar="WORK", help=f"one of {', '.join(WORKS)}")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write machine, figures and every single time there")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a target is missed")
+    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        return work_on(*options.worker)
+
+    # Measure one work after the other
+    facts, rows = machine(), []
+    for name in [options.only] if options.only else WORKS:
+        rows += measure(name, repetitions=3 if options.quick else 9)
+    print(", ".join(f"{name} {value}" for name, value in facts.items()), end="\n\n")
+    print(table(rows))
+    if options.json:
+        options.json.write_text(json.dumps({"machine": facts, "rows": rows}, indent=2) + "\n", encoding="utf-8")
+
+    # Say what is missed
+    short = missed(rows)
+    print("\n" + ("\n".join(f"missed: {reason}" for reason in short) or "every target is met"))
+    return 1 if options.check and short else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""What the tests share: configurations of tiny runs, trainers made from them, and fingerprints of what they hold."""
+
+import contextlib
+import copy
+import hashlib
+import io
+from functools import cache
+from pathlib import Path
+
+import torch
+import yaml
+from omegaconf import OmegaConf
+
+import gan_lab
+from gan_lab import launch
+from gan_lab.build import build_dataset
+from gan_lab.distributed import World
+from gan_lab.errors import ConfigError
+
+ROOT = Path(gan_lab.__file__).parents[1]
+CONF = ROOT / "conf"
+GROUPS = ("dataset", "model", "loss", "optimizer", "trainer")
+TINY = {
+    "trainer.steps": 100,
+    "trainer.batch_size": 8,
+    "trainer.device": "cpu",
+    "trainer.precision": "fp32",
+    "trainer.placement": "resident",
+    "trainer.threads": 1,
+    "trainer.ema_every": 1,
+    "trainer.samples": 4,
+}
+WIDTH = 8
+
+
+def names(group: str) -> list[str]:
+    """Every choice of a config group: new YAML is found, no test is edited."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def config_of(*words: str) -> dict:
+    """The plain configuration of a tiny run; words are `group=choice` and `dotted.key=value`, as a user types them."""
+    pairs = [word.split("=", maxsplit=1) for word in words]
+    chosen = {"dataset": "digits", "model": "gan", "loss": "non_saturating", "optimizer": "adam", "trainer": "default"}
+    chosen |= {key: value for key, value in pairs if key in GROUPS}
+    config = {group: OmegaConf.create(yaml_of(group, name)) for group, name in chosen.items()}
+    config |= {"seed": 0, "optimizer_overrides": {}, "trust": [], "run": {"name": "test", "root": "outputs"}}
+    config = OmegaConf.create(config)
+    narrow(config.model)
+    values = TINY | {key: yaml.safe_load(value) for key, value in pairs if key not in GROUPS}
+    for key, value in values.items():
+        OmegaConf.update(config, key, value, force_add=True)
+    return OmegaConf.to_container(config, resolve=True)
+
+
+@cache
+def yaml_of(group, name):
+    return OmegaConf.to_container(OmegaConf.load(CONF / group / f"{name}.yaml"))
+
+
+def narrow(node):
+    """Every network of a model at WIDTH channels."""
+    for key in node:
+        if key == "width":
+            node[key] = WIDTH
+        elif OmegaConf.is_dict(node) and OmegaConf.is_dict(node._get_node(key)):
+            narrow(node[key])
+
+
+def trainer_of(config: dict, world: World | None = None):
+    """What `launch` assembles from a configuration, ready for its first round."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        trainer, dataset = launch.assemble(copy.deepcopy(config), world or World())
+    trainer.game.train()
+    if torch.get_default_dtype() == torch.float64:
+        in_double(dataset)
+    return trainer
+
+
+def in_double(dataset):
+    """A dataset that prepares its images in float64."""
+    prepare = dataset.prepare
+    dataset.prepare = lambda rows, bits: {
+        name: value.double() if value.is_floating_point() else value for name, value in prepare(rows, bits).items()
+    }
+
+
+def play(trainer, rounds: int):
+    """Some rounds; the same trainer."""
+    for _ in range(rounds):
+        trainer.round()
+    return trainer
+
+
+def made(*words: str, rounds: int = 0):
+    """A tiny trainer after some rounds."""
+    return play(trainer_of(config_of(*words)), rounds)
+
+
+@cache
+def words_for(model: str) -> tuple[str, ...]:
+    """The choice of a model together with a dataset that it can play on and that needs no download."""
+    offline = [name for name in names("dataset") if not {"download", "path", "root"} & yaml_of("dataset", name).keys()]
+    for dataset in sorted(offline, key=lambda name: name != "digits"):
+        config = config_of(f"model={model}", f"dataset={dataset}")
+        try:
+            needs = trainer_of(config).game.needs
+        except ConfigError:
+            continue
+        if set(needs) <= set(build_dataset(config).gives):
+            return f"model={model}", f"dataset={dataset}"
+    raise AssertionError(f"no dataset of conf/dataset that is there without a download lets model={model} play")
+
+
+def leaves(state, path: str = ""):
+    """(path, value) of everything in nested dicts and lists, sorted by path."""
+    if isinstance(state, dict):
+        for key in sorted(state, key=str):
+            yield from leaves(state[key], f"{path}/{key}")
+    elif isinstance(state, list | tuple):
+        for i, value in enumerate(state):
+            yield from leaves(value, f"{path}/{i}")
+    else:
+        yield path, state
+
+
+def fingerprint(state: dict) -> str:
+    """sha256 over every name, type, shape and bit of a state; wall-clock seconds are no part of it."""
+    digest = hashlib.sha256()
+    for path, value in leaves({key: value for key, value in state.items() if key != "seconds"}):
+        if isinstance(value, torch.Tensor):
+            digest.update(f"{path} {value.dtype} {tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        else:
+            digest.update(f"{path} {value!r}".encode())
+    return digest.hexdigest()
+
+
+def weights(trainer) -> torch.Tensor:
+    """All weights of the players in one vector."""
+    return torch.cat([p.detach().flatten() for p in trainer.parameters]).clone()

@@ -1,0 +1,132 @@
+"""Batches follow from the seed and the position: the same for every placement, rank and number of workers."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gan_lab.datasets import Dataset, Digits
+from gan_lab.loader import Loader
+
+
+class Numbers(Dataset):
+    """Images of one pixel whose label is their index, and bits that are handed through."""
+
+    def __init__(self, size):
+        super().__init__(channels=1, image_size=(1, 1), labels=torch.zeros(size, dtype=torch.int64), classes=["0", "1"])
+        self.size = size
+
+    def __len__(self):
+        return self.size
+
+    def load(self):
+        return {"image": torch.zeros(self.size, 1, 1, 1, dtype=torch.uint8), "label": torch.arange(self.size)}
+
+    def prepare(self, rows, bits):
+        return {**super().prepare(rows, bits), "bits": bits}
+
+
+def labels(loader, number):
+    return torch.cat([batch["label"] for batch in loader.batch(number)])
+
+
+def same(a, b):
+    return len(a) == len(b) and all(
+        x.keys() == y.keys() and all(torch.equal(x[k], y[k]) for k in x) for x, y in zip(a, b, strict=True)
+    )
+
+
+@given(st.integers(1, 60), st.integers(1, 8), st.integers(0, 5))
+def test_an_epoch_is_a_permutation_and_no_batch_straddles_two(size, batch_size, seed):
+    if batch_size > size:
+        return
+    loader = Loader(Numbers(size), batch_size, seed=seed)
+    per_epoch = loader.batches_per_epoch
+    assert per_epoch == size // batch_size
+    for epoch in range(2):
+        seen = torch.cat([labels(loader, epoch * per_epoch + i) for i in range(per_epoch)]).tolist()
+        assert len(set(seen)) == len(seen) == per_epoch * batch_size
+        assert set(seen) <= set(range(size))
+
+
+def test_the_order_changes_with_epoch_and_seed():
+    loader = Loader(Numbers(64), 64, seed=0)
+    assert not torch.equal(labels(loader, 0), labels(loader, 1))
+    assert not torch.equal(labels(loader, 0), labels(Loader(Numbers(64), 64, seed=1), 0))
+    assert not torch.equal(labels(loader, 0), torch.arange(64))
+
+
+@given(st.integers(0, 80), st.booleans())
+def test_a_batch_is_the_same_however_one_gets_there(number, resident):
+    """The position is all there is to resume: batch 37 asked for at once equals batch 37 after 0 to 36."""
+    make = lambda: Loader(Numbers(30), 4, seed=5, resident=resident, workers=1)
+    walked = make()
+    for i in range(number):
+        walked.batch(i)
+    assert same(walked.batch(number), make().batch(number))
+    backwards = make()
+    backwards.batch(number + 9)
+    assert same(backwards.batch(number), make().batch(number))
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 4])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_streamed_and_resident_batches_are_the_same_with_any_number_of_workers(workers, accumulate):
+    dataset = Digits()
+    dataset.flip = True
+    resident = Loader(dataset, 300, accumulate=accumulate, seed=2, resident=True)
+    streamed = Loader(dataset, 300, accumulate=accumulate, seed=2, resident=False, workers=workers)
+    for number in range(3 * resident.batches_per_epoch):
+        assert same(resident.batch(number), streamed.batch(number)), number
+
+
+def test_threads_that_finish_in_another_order_change_nothing():
+    import random
+    import time
+
+    class Slow(Numbers):
+        def rows(self, indices):
+            time.sleep(random.random() / 200)
+            return super().rows(indices)
+
+    slow, plain = Loader(Slow(40), 4, resident=False, workers=4), Loader(Numbers(40), 4)
+    for number in range(30):
+        assert same(slow.batch(number), plain.batch(number))
+
+
+def test_an_error_in_a_worker_reaches_the_loop():
+    class Broken(Numbers):
+        def rows(self, indices):
+            raise OSError("planted: picture 7 is truncated")
+
+    loader = Loader(Broken(40), 4, resident=False, workers=2)
+    with pytest.raises(OSError, match="picture 7"):
+        loader.batch(0)
+
+
+@pytest.mark.parametrize("resident", [True, False])
+@pytest.mark.parametrize(("ranks", "accumulate"), [(2, 1), (1, 2), (2, 2), (4, 1)])
+def test_ranks_and_micro_batches_share_one_global_batch(ranks, accumulate, resident):
+    whole = Loader(Numbers(100), 8 * accumulate, seed=1)
+    parts = [
+        Loader(Numbers(100), 8, accumulate=accumulate, seed=1, rank=r, world_size=ranks, resident=resident)
+        for r in range(ranks)
+    ]
+    for number in (0, 3, 7, 20):
+        micro = [batch for part in parts for batch in part.batch(number)]
+        assert len(micro) == ranks * accumulate
+        assert {len(batch["label"]) for batch in micro} == {8 // ranks}
+        (expected,) = whole.batch(number)
+        for key in expected:
+            assert torch.equal(torch.cat([batch[key] for batch in micro]), expected[key]), key
+    assert all(part.images == whole.images and part.batches_per_epoch == whole.batches_per_epoch for part in parts)
+
+
+def test_augmentation_bits_follow_seed_epoch_and_index():
+    loader = Loader(Numbers(20), 20, seed=0)
+    by_index = [dict(zip(*(loader.batch(n)[0][k].tolist() for k in ("label", "bits")), strict=True)) for n in (0, 1)]
+    assert by_index[0].keys() == by_index[1].keys()
+    assert all(by_index[0][i] != by_index[1][i] for i in range(20)), "anew in each epoch"
+    (other,) = Loader(Numbers(20), 5, seed=0).batch(2)
+    for index, bits in zip(other["label"].tolist(), other["bits"].tolist(), strict=True):
+        assert by_index[0][index] == bits, "whatever the batch size"

@@ -1,0 +1,113 @@
+"""Pictures: their sizes, their colours, and files that are whole."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageSequence
+
+from gan_lab import pictures
+
+
+def test_a_grid_is_near_square_and_wide_enough_to_look_at():
+    sheet = pictures.grid(torch.zeros(60, 1, 16, 16))
+    assert sheet.dtype == np.uint8
+    assert sheet.shape == (8 * 34 + 2, 8 * 34 + 2, 3)  # 8 rows, the last not full; 16 pixels enlarged twice
+
+
+def test_a_grid_of_large_images_is_not_enlarged():
+    assert pictures.grid(torch.zeros(6, 3, 128, 96), columns=3).shape == (2 * 130 + 2, 3 * 98 + 2, 3)
+
+
+def test_the_ends_of_the_range_become_black_and_white():
+    images = torch.stack((torch.full((3, 8, 8), -1.0), torch.full((3, 8, 8), 3.0)))
+    sheet = pictures.grid(images, columns=2, padding=0)
+    assert sheet[0, 0].tolist() == [0, 0, 0]
+    assert sheet[0, -1].tolist() == [255, 255, 255]
+
+
+def test_a_grid_keeps_colours_and_order():
+    images = torch.full((2, 3, 4, 4), -1.0)
+    images[0, 0], images[1, 2] = 1, 1
+    sheet = pictures.grid(images, columns=1, padding=0)
+    assert sheet[0, 0].tolist() == [255, 0, 0]
+    assert sheet[-1, 0].tolist() == [0, 0, 255]
+
+
+def test_scatter_draws_a_point_where_it_lies():
+    nothing, point = torch.empty(0, 2), torch.tensor([[1.0, 1.0]]).expand(50, 2)
+    empty, drawn = pictures.scatter(nothing, nothing, extent=2), pictures.scatter(nothing, point, extent=2)
+    rows, columns = np.nonzero((empty != drawn).any(axis=2))
+    inner = 512 - 2 * pictures.MARGIN
+    assert np.isclose(columns.mean(), pictures.MARGIN + 0.75 * inner, atol=1)
+    assert np.isclose(rows.mean(), pictures.MARGIN + 0.25 * inner, atol=1)  # upwards
+
+
+def test_scatter_tints_what_the_critic_takes_for_real():
+    nothing = torch.empty(0, 2)
+    height = torch.linspace(-1, 1, 32)[:, None].expand(32, 32)  # the score rises with y
+    picture = pictures.scatter(nothing, nothing, extent=2, shade=height).astype(int)
+    top, bottom = picture[60, 256], picture[-60, 256]
+    assert top[0] > top[2] and bottom[2] > bottom[0]  # orange above, blue below
+
+
+def test_scatter_leaves_out_points_that_are_not_finite():
+    nothing, point = torch.empty(0, 2), torch.tensor([[torch.nan, 0.0], [torch.inf, 1.0]])
+    assert (pictures.scatter(nothing, point, 2) == pictures.scatter(nothing, nothing, 2)).all()
+
+
+def test_curves_draw_each_line_in_its_colour():
+    line = torch.linspace(0, 1, 50)
+    pixels = pictures.curves(
+        line, [pictures.Line("one", line, (255, 0, 0)), pictures.Line("two", line, (0, 0, 255))], 1
+    )
+    assert pixels.shape == (400, 640, 3)
+    for colour in ([255, 0, 0], [0, 0, 255]):
+        assert (pixels == colour).all(axis=2).any()
+
+
+def test_dashes_cover_their_share_of_a_line():
+    line = torch.tensor([[0.0, 0.0], [300.0, 0.0], [300.0, 300.0]])
+    strokes = pictures.dashes(line, (5, 5))
+    length = sum(float((stroke[1:] - stroke[:-1]).norm(dim=1).sum()) for stroke in strokes)
+    assert length == pytest.approx(300, rel=0.02)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1, 1), (0, 0.7), (3.1, 3.2), (-1000, 5000)])
+def test_ticks_are_few_and_inside(low, high):
+    ticks = pictures.ticks_between(low, high)
+    assert 4 <= len(ticks) <= 11
+    assert low <= ticks[0] and ticks[-1] <= high
+
+
+def test_a_png_holds_what_was_drawn_and_leaves_no_temporary_file(tmp_path):
+    array = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    pictures.save_png(array, tmp_path / "a.png")
+    assert (np.asarray(Image.open(tmp_path / "a.png")) == array).all()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
+    pictures.save_png(np.zeros((4, 4, 3), np.uint8), tmp_path / "a.png")
+
+    def fail(self, path, **_):
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        pictures.save_png(np.ones((4, 4, 3), np.uint8), tmp_path / "a.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert not np.asarray(Image.open(tmp_path / "a.png")).any()
+
+
+def test_a_gif_plays_arrays_and_files_in_order_and_holds_the_last(tmp_path):
+    frames = [np.full((8, 8, 3), level, np.uint8) for level in (0, 100, 250)]
+    pictures.save_png(frames[1], tmp_path / "1.png")
+    pictures.save_gif([frames[0], tmp_path / "1.png", frames[2]], tmp_path / "a.gif", seconds_per_frame=0.1)
+    with Image.open(tmp_path / "a.gif") as gif:
+        played = [
+            (np.asarray(frame.convert("RGB")).mean(), frame.info["duration"]) for frame in ImageSequence.Iterator(gif)
+        ]
+    levels, durations = zip(*played, strict=True)
+    assert np.allclose(levels, (0, 100, 250), atol=3)
+    assert durations == (100, 100, 2000)

@@ -1,0 +1,482 @@
+"""The loop: turns, shared batches, updates that are skipped, clipping, schedules, accumulation, bounds."""
+
+import math
+
+import pytest
+import torch
+from helpers import config_of, fingerprint, made, play, trainer_of, weights
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from gan_lab import launch
+from gan_lab.errors import ConfigError, DivergedError
+from gan_lab.logbook import Reporter
+from gan_lab.models import Terms
+from gan_lab.trainer import rate_of, turns_of
+
+# --- Turns -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 50), st.integers(0, 1000))
+def test_a_whole_number_is_that_many_turns_in_each_round(n, step):
+    assert turns_of(n)(step) == n
+    assert turns_of(str(n))(step) == n
+
+
+@given(st.integers(2, 50), st.integers(0, 20))
+def test_a_share_is_one_turn_in_every_n_rounds(n, start):
+    turn = turns_of(f"1/{n}")
+    assert sum(turn(step) for step in range(start, start + 3 * n)) == 3
+    assert turn(0) == 1
+
+
+def test_a_warm_up_is_as_in_the_official_code_of_wgan():
+    turn = turns_of({"usual": 5, "warm": 100, "first": 25, "every": 500})
+    assert [turn(step) for step in (0, 24, 25, 499, 500, 501, 1000)] == [100, 100, 5, 5, 100, 5, 100]
+    assert turns_of({"usual": 2, "warm": 3})(0) == 2
+
+
+@pytest.mark.parametrize(
+    "count",
+    [0, -1, "2/3", "zero", 1.5, None, "1/0", {"usual": 1}, {"usual": 1, "warm": 0}, {"usual": 1, "warm": 2, "x": 1}],
+)
+def test_other_turns_are_refused(count):
+    with pytest.raises(ValueError, match="turns="):
+        turns_of(count)
+
+
+def test_turns_that_are_refused_are_named_as_a_setting():
+    with pytest.raises(ConfigError, match="^trainer.turns=2/3"):
+        made("trainer.turns={generator: 2/3}")
+
+
+def recorded(trainer, rounds):
+    """(step, player, turn, labels of the first micro-batch) of every turn."""
+    record, turn = [], trainer.turn
+
+    def record_turn(seat, step, number, batches):
+        record.append((step, seat.name, number, batches[0]["label"].tolist()))
+        return turn(seat, step, number, batches)
+
+    trainer.turn = record_turn
+    play(trainer, rounds)
+    return record
+
+
+def test_players_alternate_in_turn_order_and_the_critic_takes_what_the_loss_asks_for():
+    record = recorded(made("loss=wgan_gp"), 2)
+    expected = [(s, p, t) for s in (0, 1) for p, n in (("discriminator", 5), ("generator", 1)) for t in range(n)]
+    assert [entry[:3] for entry in record] == expected
+
+
+def test_the_most_turns_draw_fresh_batches_and_the_others_play_the_last_ones():
+    trainer = made("loss=wgan_gp", "trainer.turns={generator: 2}")
+    record = recorded(trainer, 2)
+    seen = [labels for _, player, _, labels in record if player == "discriminator"]
+    assert seen == [trainer.loader.batch(i)[0]["label"].tolist() for i in range(10)]
+    played = [labels for _, player, _, labels in record if player == "generator"]
+    assert played == [seen[3], seen[4], seen[8], seen[9]]
+    assert trainer.batches == 10
+    assert trainer.images == 80
+
+
+def test_a_player_may_sit_out_rounds():
+    record = recorded(made("trainer.turns={generator: 1/3}"), 6)
+    assert [step for step, player, *_ in record if player == "generator"] == [0, 3]
+    assert [step for step, player, *_ in record if player == "discriminator"] == list(range(6))
+
+
+def test_two_turns_of_one_round_draw_apart():
+    trainer = made("loss=wasserstein")
+    latents, sample = [], trainer.game.latent
+    trainer.game.latent = lambda n: latents.append(sample(n)) or latents[-1]
+    play(trainer, 2)
+    assert len(latents) == 12
+    assert all(not torch.equal(a, b) for i, a in enumerate(latents) for b in latents[:i])
+
+
+# --- Who moves -------------------------------------------------------------------------------------------------------
+
+
+def test_a_turn_moves_its_player_and_nobody_else():
+    trainer = made("model=dcgan")
+    (batch,) = trainer.loader.batch(0)
+    for seat in trainer.seats:
+        before = {name: p.clone() for name, p in trainer.game.named_parameters()}
+        trainer.turn(seat, 0, 0, [batch])
+        mine = {id(p) for p in seat.parameters}
+        for name, parameter in trainer.game.named_parameters():
+            assert torch.equal(parameter, before[name]) == (id(parameter) not in mine), f"{seat.name}: {name}"
+            assert parameter.requires_grad == (id(parameter) in mine), "everybody else is frozen"
+
+
+def test_a_loss_without_gradient_is_a_mistake_of_the_game():
+    trainer = made()
+    trainer.game.judge = lambda *args: Terms({"adversarial": torch.zeros(())})
+    with pytest.raises(AssertionError, match="discriminator: .*adversarial"):
+        trainer.round()
+
+
+def test_logs_are_detached_and_not_minimised():
+    plain, logging = made("model.generator.norm=none"), made("model.generator.norm=none")
+    game, loss = logging.game, logging.game.generator_loss
+    seen = lambda: {"seen": 100 * game.generator(torch.ones(8, 100)).mean()}
+    logging.seats[1].player.loss = lambda batch, step: loss(batch, step) + Terms({}, seen())
+    assert torch.equal(weights(play(plain, 2)), weights(play(logging, 2)))
+    assert not logging.terms[0]["generator/seen"].requires_grad
+
+
+# --- Losses that are not finite --------------------------------------------------------------------------------------
+
+
+def plant(trainer, player, steps, value=float("nan")):
+    """Let a player's loss be `value` at some steps."""
+    seat = next(seat for seat in trainer.seats if seat.name == player)
+    loss = seat.player.loss
+
+    def planted(batch, step):
+        terms = loss(batch, step)
+        if step in steps:
+            terms.losses["adversarial"] = terms.losses["adversarial"] * value
+        return terms
+
+    seat.player.loss = planted
+    return seat
+
+
+def moved(trainer):
+    """Which players' weights the next round moves."""
+    before = [[p.clone() for p in seat.parameters] for seat in trainer.seats]
+    trainer.round()
+    return [
+        seat.name
+        for seat, old in zip(trainer.seats, before, strict=True)
+        if not all(torch.equal(a, b) for a, b in zip(old, seat.parameters, strict=True))
+    ]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("player", ["discriminator", "generator"])
+def test_a_loss_that_is_not_finite_skips_the_update_of_its_player_alone(optimizer, value, player):
+    trainer = made(f"optimizer={optimizer}")
+    seat = plant(trainer, player, {1, 2}, value)
+    assert seat.guarded == (optimizer != "rmsprop"), "both paths are taken"
+    both, other = ["discriminator", "generator"], [name for name in ("discriminator", "generator") if name != player]
+    assert [moved(trainer) for _ in range(4)] == [both, other, other, both]
+    assert torch.isfinite(weights(trainer)).all()
+    assert {s.name: s.report() for s in trainer.seats} == {player: (2, 1), other[0]: (0, -1)}
+    assert seat.report() == (0, -1), "a report starts anew"
+
+
+def test_without_the_flag_one_bad_loss_spoils_every_weight():
+    """The control."""
+    trainer = made()
+    seat = plant(trainer, "generator", {1})
+    trainer.world.agree = lambda flag: torch.ones_like(flag)
+    play(trainer, 3)
+    assert not torch.isfinite(torch.cat([p.detach().flatten() for p in seat.parameters])).all()
+
+
+def test_the_state_of_the_optimizer_stays_finite_over_a_skipped_update():
+    trainer = made("trainer.clip=1.0")
+    plant(trainer, "generator", {1})
+    play(trainer, 3)
+    for seat in trainer.seats:
+        for state in seat.optimizer.state.values():
+            assert all(torch.isfinite(value).all() for value in state.values())
+
+
+class Book:
+    """Takes what a reporter writes."""
+
+    def __init__(self):
+        self.rows = []
+
+    def scalars(self, values, step):
+        self.rows.append((step, values))
+
+    def summarise(self, **facts):
+        self.facts = facts
+
+
+def test_a_skipped_update_is_reported_with_its_first_step():
+    trainer, said = made(), []
+    plant(trainer, "discriminator", {2, 3})
+    reporter = Reporter(5, Book(), said.append)
+    reporter.tell(play(trainer, 5))
+    assert said == [
+        "warning: skipped 2 of 5 updates: the discriminator's loss or gradient was not finite, first at step 2."
+    ]
+    reporter.tell(play(trainer, 5))
+    assert len(said) == 1
+
+
+def test_a_whole_window_without_an_update_is_divergence():
+    trainer, said = made("loss=wasserstein"), []
+    plant(trainer, "discriminator", range(5, 10))
+    reporter = Reporter(5, Book(), said.append)
+    reporter.tell(play(trainer, 5))
+    with pytest.raises(DivergedError, match="first at step 5. Lower optimizer.lr"):
+        reporter.tell(play(trainer, 5))
+
+
+def test_the_window_of_a_resumed_run_begins_where_it_resumes():
+    """Otherwise divergence right after a resume hides behind a thousand rounds that another process played."""
+    trainer, again = made(rounds=1000 // 50), made()
+    again.load_state_dict(launch.clone(trainer.state_dict()))
+    plant(again, "generator", range(20, 25))
+    with pytest.raises(DivergedError, match="first at step 20"):
+        Reporter(5, Book(), print).tell(play(again, 5))
+
+
+# --- Clipping and rates ----------------------------------------------------------------------------------------------
+
+
+def test_clipping_bounds_the_gradient_that_the_optimizer_sees():
+    """With plain SGD the update is the gradient: its norm is the clip, its direction the gradient's."""
+    words = ["optimizer=sgd", "optimizer.momentum=0", "optimizer.lr=1"]
+    free, clipped = made(*words), made(*words, "trainer.clip=0.001")
+    before = weights(free)
+    play(free, 1)
+    play(clipped, 1)
+    n = sum(p.numel() for p in free.seats[0].parameters)
+    step_free, step_clipped = (weights(t)[:n] - before[:n] for t in (free, clipped))
+    assert step_free.norm() > 0.01
+    assert step_clipped.norm().item() == pytest.approx(0.001, rel=1e-3)
+    assert torch.nn.functional.cosine_similarity(step_free, step_clipped, dim=0) > 0.999
+    assert clipped.report()["grad_norm/discriminator"] > 0.01, "what is logged is the norm before it is clipped"
+
+
+def test_players_are_clipped_apart():
+    trainer = made("trainer.clip={generator: 0.5}")
+    assert {seat.name: seat.clip for seat in trainer.seats} == {"discriminator": None, "generator": 0.5}
+    assert [seat.clip for seat in made("trainer.clip=2.0").seats] == [2.0, 2.0]
+
+
+def test_a_gradient_below_the_clip_is_left_alone():
+    assert fingerprint(made(rounds=2).state_dict()) == fingerprint(made("trainer.clip=1000.0", rounds=2).state_dict())
+
+
+@given(st.floats(0, 1), st.integers(0, 1000), st.floats(0, 0.9), st.sampled_from(["constant", "linear", "cosine"]))
+def test_a_rate_is_a_share_and_rests_until_it_decays(progress, step, decay_from, schedule):
+    factor = rate_of(schedule, decay_from)(progress, step)
+    assert 0 <= factor <= 1
+    if schedule == "constant" or progress <= decay_from:
+        assert factor == 1
+
+
+def test_schedules_end_at_zero_and_warm_up_rises_from_the_first_step():
+    assert rate_of("linear")(1.0, 9) == 0
+    assert rate_of("cosine")(1.0, 9) == pytest.approx(0, abs=1e-12)
+    assert rate_of("linear", 0.5)(0.75, 9) == 0.5
+    assert rate_of("cosine")(0.5, 9) == pytest.approx(0.5)
+    assert [rate_of("constant", warm_up_steps=4)(0.0, step) for step in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
+
+
+def test_a_schedule_scales_the_rate_of_every_player():
+    trainer = made(
+        "trainer.steps=4",
+        "trainer.schedule=linear",
+        "optimizer_overrides={discriminator: {lr: 0.4}}",
+        "optimizer.lr=0.1",
+    )
+    seen = []
+    for _ in range(4):
+        trainer.round()
+        seen.append([seat.optimizer.param_groups[0]["lr"] for seat in trainer.seats])
+    assert seen == [pytest.approx([0.4 * f, 0.1 * f]) for f in (1, 0.75, 0.5, 0.25)]
+
+
+# --- Accumulation ----------------------------------------------------------------------------------------------------
+
+EXACT = ["model.generator.norm=none", "model.discriminator.norm=none"]
+
+
+@pytest.mark.parametrize("loss", ["non_saturating", "wgan_gp", "relativistic", "least_squares"])
+@pytest.mark.parametrize("model", ["gan", "dcgan"])
+def test_two_micro_batches_equal_one_batch_of_both(double, model, loss):
+    words = [f"model={model}", f"loss={loss}", *EXACT]
+    whole = made(*words, "trainer.batch_size=8", rounds=4)
+    parts = made(*words, "trainer.batch_size=4", "trainer.accumulate=2", rounds=4)
+    assert weights(whole).dtype == torch.float64
+    assert (weights(whole) - weights(parts)).abs().max() < 1e-9
+    assert whole.images == parts.images
+    one, two = whole.report(), parts.report()
+    for name in one:
+        if name.startswith("grad_norm/"):
+            assert one[name] == pytest.approx(two[name], rel=1e-6), name
+
+
+def test_batch_norm_sees_micro_batches_and_breaks_that_equality(double):
+    """The control, and the reason why the equality is claimed without batch norm alone."""
+    whole = made("model=dcgan", "trainer.batch_size=8", rounds=4)
+    parts = made("model=dcgan", "trainer.batch_size=4", "trainer.accumulate=2", rounds=4)
+    assert (weights(whole) - weights(parts)).abs().max() > 1e-6
+
+
+# --- Bounds ----------------------------------------------------------------------------------------------------------
+
+
+class Watch:
+    """Notes the steps at which it is told."""
+
+    def __init__(self, every):
+        self.every, self.steps = every, []
+
+    def tell(self, trainer):
+        self.steps.append(trainer.step)
+
+
+def test_observers_are_told_at_their_cadence_and_at_the_end():
+    trainer, often, seldom, never = made("trainer.steps=7"), Watch(2), Watch(5), Watch(100)
+    trainer.run([often, seldom, never])
+    assert trainer.step == 7
+    assert [w.steps for w in (often, seldom, never)] == [[2, 4, 6, 7], [5, 7], [7]]
+
+
+def test_a_flag_ends_the_run_after_the_round():
+    trainer, watch = made("trainer.steps=100"), Watch(1000)
+    turn = trainer.turn
+
+    def stop_in_the_middle(seat, step, *rest):
+        trainer.stopping = trainer.stopping or step == 3
+        return turn(seat, step, *rest)
+
+    trainer.turn = stop_in_the_middle
+    trainer.run([watch])
+    assert watch.steps == [4]
+    assert not torch.equal(weights(trainer), weights(made()))
+
+
+@pytest.mark.parametrize("words", [["trainer.batch_size=300"], ["trainer.batch_size=100", "loss=wasserstein"]])
+def test_epochs_bound_a_run(words):
+    trainer = made("trainer.steps=null", "trainer.epochs=2", *words)
+    turns = 5 if "loss=wasserstein" in words else 1
+    assert trainer.total == math.ceil(2 * trainer.loader.batches_per_epoch / turns)
+    trainer.run()
+    assert trainer.epochs >= 2
+    assert trainer.epochs - turns / trainer.loader.batches_per_epoch < 2
+
+
+def test_the_nearer_of_steps_and_epochs_counts():
+    assert made("trainer.steps=3", "trainer.epochs=100").total == 3
+    assert made("trainer.steps=10000", "trainer.epochs=1").total == 1797 // 8
+
+
+def test_minutes_bound_a_run():
+    trainer = made("trainer.steps=null", "trainer.max_minutes=0.002")
+    trainer.run()
+    assert trainer.total is None
+    assert 0.12 <= trainer.seconds < 2
+    assert trainer.step > 1
+    assert trainer.progress >= 1
+
+
+def test_a_report_is_the_mean_over_its_rounds():
+    trainer = made(rounds=3)
+    said = [{name: value.item() for name, value in terms.items()} for terms in trainer.terms]
+    report = trainer.report()
+    for name, value in report.items():
+        assert value == pytest.approx(sum(s[name] for s in said) / 3, rel=1e-5)
+    assert trainer.report() == {}
+
+
+# --- Half precision --------------------------------------------------------------------------------------------------
+
+
+def test_fp16_scales_its_losses_and_each_player_has_a_scaler_of_its_own():
+    trainer = made("trainer.precision=fp16", rounds=3)
+    scalers = [seat.scaler for seat in trainer.seats]
+    assert all(scaler.is_enabled() for scaler in scalers)
+    assert scalers[0] is not scalers[1]
+    assert all(p.dtype == torch.float32 for p in trainer.parameters)
+    assert not torch.equal(weights(trainer), weights(made("trainer.precision=fp16")))
+    close = made("trainer.precision=fp32", rounds=3)
+    assert (weights(trainer) - weights(close)).abs().max() < 2e-3
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_fp16_that_overflows_skips_its_player_and_halves_its_scale_alone(optimizer):
+    trainer = made("trainer.precision=fp16", f"optimizer={optimizer}")
+    plant(trainer, "generator", {1}, float("inf"))
+    both = ["discriminator", "generator"]
+    assert [moved(trainer) for _ in range(3)] == [both, ["discriminator"], both]
+    scale = {seat.name: seat.scaler.get_scale() for seat in trainer.seats}
+    assert scale["generator"] == scale["discriminator"] / 2
+    assert torch.isfinite(weights(trainer)).all()
+
+
+def test_fp16_skips_now_and_then_without_a_word():
+    trainer, said = made("trainer.precision=fp16"), []
+    plant(trainer, "generator", {1}, float("inf"))
+    Reporter(5, Book(), said.append).tell(play(trainer, 5))
+    assert said == []
+
+
+def test_fp16_that_looks_for_its_scale_has_not_diverged_whatever_the_window():
+    trainer, said = made("trainer.precision=fp16"), []
+    plant(trainer, "generator", range(4), float("inf"))
+    reporter = Reporter(1, Book(), said.append)
+    for _ in range(6):
+        reporter.tell(play(trainer, 1))
+    assert said == []
+
+
+def test_fp16_that_finds_no_scale_has_diverged():
+    trainer = made("trainer.precision=fp16")
+    plant(trainer, "generator", range(100), float("nan"))
+    reporter = Reporter(5, Book(), print)
+    with pytest.raises(DivergedError, match="generator"):
+        for _ in range(6):
+            reporter.tell(play(trainer, 5))
+    assert 20 < trainer.step <= 30, "2^16 is halved 23 times on the way to 2^-7"
+
+
+def test_bf16_keeps_weights_in_float32_and_scores_too():
+    trainer = made("trainer.precision=bf16", "loss=wgan_gp", rounds=2)
+    assert not any(seat.scaler.is_enabled() for seat in trainer.seats)
+    assert all(p.dtype == torch.float32 for p in trainer.parameters)
+    assert all(value.dtype == torch.float32 for said in trainer.terms for value in said.values())
+
+
+# --- Before the first round ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words", [["model=dcgan"], ["model=gan", "model.reuse_fakes=true"], ["trainer.precision=fp16"]]
+)
+def test_a_rehearsal_leaves_no_trace(words):
+    trainer, other = made(*words), made(*words)
+    seconds = launch.rehearse(trainer)
+    assert seconds > 0
+    assert fingerprint(trainer.state_dict()) == fingerprint(other.state_dict())
+    assert trainer.terms == []
+    assert trainer.game.training
+    assert fingerprint(play(trainer, 3).state_dict()) == fingerprint(play(other, 3).state_dict())
+
+
+def test_parts_that_do_not_fit_are_a_sentence():
+    config = config_of("model=dcgan")
+    config["model"]["discriminator"]["channels"] = 3
+    with pytest.raises(ConfigError, match="do not fit together"):
+        launch.rehearse(trainer_of(config))
+
+
+def test_the_seed_makes_the_run():
+    one, same, other = (made(f"seed={seed}", rounds=2).state_dict() for seed in (0, 0, 1))
+    assert fingerprint(one) == fingerprint(same)
+    assert fingerprint(one) != fingerprint(other)
+
+
+def test_networks_that_draw_for_themselves_repeat_their_draws():
+    def with_dropout():
+        trainer = made()
+        trainer.game.discriminator.trunk.append(nn.Dropout(0.5))
+        return trainer
+
+    torch.manual_seed(5)
+    one = play(with_dropout(), 3)
+    torch.manual_seed(6)
+    assert torch.equal(weights(one), weights(play(with_dropout(), 3)))
