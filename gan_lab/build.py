@@ -116,6 +116,7 @@ def build_optimizer(config: dict, player: str, parameters: list[nn.Parameter]) -
     node = override if "_target_" in override else {**config["optimizer"], **override}
     key = f"optimizer_overrides.{player}" if override else "optimizer"
     problems = []
+    node = {k: [float(x) for x in v] if isinstance(v, list) else v for k, v in node.items()}  # betas=[0,0.9]
     make = build({**node, "_partial_": True}, tuple(config["trust"]), key=key, problems=problems)
     tell(problems)
     if "fused" in inspect.signature(make.func).parameters:

@@ -97,7 +97,7 @@ class Reporter:
 
     def __init__(self, every: int, book: Logbook | None, say):
         self.every, self.book, self.say = every, book, say
-        self.images, self.time = None, time.monotonic()
+        self.images, self.time, self.summarised = None, time.monotonic(), 0.0
 
     def tell(self, trainer) -> None:
         rounds = len(trainer.terms)
@@ -114,7 +114,9 @@ class Reporter:
         values["progress/images"], values["progress/epochs"] = images, trainer.epochs
         values |= memory(trainer.world.device)
         self.book.scalars(values, trainer.step)
-        self.book.summarise(status="running", step=trainer.step, images=images, seconds=round(trainer.seconds, 2))
+        if now - self.summarised > SECONDS_BETWEEN_SUMMARIES:
+            self.summarised = now
+            self.book.summarise(status="running", step=trainer.step, images=images, seconds=round(trainer.seconds, 2))
 
     def check(self, trainer, rounds):
         for seat in trainer.seats:
@@ -134,6 +136,7 @@ class Reporter:
 
 
 LEAST_SCALE = 2.0**-7  # of fp16 losses; skips that go on below it are no search for a scale
+SECONDS_BETWEEN_SUMMARIES = 5.0
 
 
 class Painter:

@@ -40,9 +40,7 @@ class Seat:
         self.optimizer, self.scaler, self.clip = optimizer, scaler, clip
         self.parameters = list(player.parameters())
         self.rates = [group["lr"] for group in optimizer.param_groups]
-        device = self.parameters[0].device
-        self.skipped = torch.zeros((), device=device)  # updates not taken since the last report
-        self.first_bad = torch.full((), -1, device=device)  # the step of the first of them
+        self.taken: list[tuple[int, Tensor]] = []  # since the last report: step, and whether the update was taken
         # The fused kernels skip an update by a flag that stays on the device, as GradScaler uses it
         self.guarded = optimizer.defaults.get("fused", False)
 
@@ -55,16 +53,18 @@ class Seat:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
 
-    def update(self, loss: Tensor, step: int, agree) -> Tensor:
-        """Take the step if loss and gradients are finite on every rank; returns the gradient norm.
+    def update(self, loss: Tensor, step: int, agree, *, measure: bool = True) -> Tensor | None:
+        """Take the step if loss and gradients are finite on every rank; returns the gradient norm if it is asked for.
 
         `agree` makes a flag the same on all ranks. Nothing here waits for the device, except that an optimizer without
         fused kernels on a GPU reads the flag, as GradScaler itself does.
         """
         self.scaler.unscale_(self.optimizer)
         gradients = [p.grad for p in self.parameters if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
-        finite = agree(torch.isfinite(norm + loss))
+        finite = agree(all_finite(gradients, loss))
+        norm = None
+        if measure or self.clip is not None:
+            norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
         if self.clip is not None:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, self.clip, norm, foreach=True)
         if self.guarded:
@@ -73,16 +73,15 @@ class Seat:
         elif finite:
             self.optimizer.step()
         self.scaler.update()
-        self.skipped += ~finite
-        self.first_bad = torch.where((self.first_bad < 0) & ~finite, step, self.first_bad)
+        self.taken.append((step, finite))
         return norm
 
     def report(self) -> tuple[int, int]:
-        """(updates skipped since the last report, step of the first); waits for the device."""
-        skipped, first = int(self.skipped), int(self.first_bad)
-        self.skipped.zero_()
-        self.first_bad.fill_(-1)
-        return skipped, first
+        """(updates skipped since the last report, step of the first or -1); waits for the device."""
+        flags = torch.stack([finite for _, finite in self.taken]).tolist() if self.taken else []
+        skipped = [step for (step, _), finite in zip(self.taken, flags, strict=True) if not finite]
+        self.taken.clear()
+        return len(skipped), skipped[0] if skipped else -1
 
     def state_dict(self) -> dict:
         return {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
@@ -91,3 +90,13 @@ class Seat:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
+
+
+SMALL = 16_384  # numbers; a kernel of its own costs more than copying as many
+
+
+def all_finite(gradients: list[Tensor], loss: Tensor) -> Tensor:
+    """A flag on the device: sums are finite only where all that they add up is, and cost half of a norm."""
+    large = [g.sum() for g in gradients if g.numel() > SMALL]
+    small = [g.reshape(-1) for g in gradients if g.numel() <= SMALL]
+    return torch.cat([loss.reshape(1), *small, *(total.reshape(1) for total in large)]).sum() * 0 == 0

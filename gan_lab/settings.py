@@ -26,7 +26,7 @@ class Trainer:
 
     ema_half_life_images: float | None = 10_000  # images after which a weight counts half; null: no average
     ema_ramp: float | None = 0.05  # the half-life is at most this share of the images seen; null: no ramp
-    ema_every: int = 4  # rounds between two updates of the average
+    ema_every: int = 8  # rounds between two updates of the average
 
     device: str = "auto"  # auto, cpu, cuda or cuda:0
     devices: int | Literal["auto"] = 1  # processes to train with, one for each device

@@ -59,6 +59,7 @@ class Trainer:
         self.step, self.batches, self.seconds = 0, 0, 0.0
         self.terms: list[dict[str, Tensor]] = []  # what the rounds since the last report said, on the device
         self.stopping = False
+        self.watched = True  # whether this round measures gradient norms, because observers are told after it
 
     @property
     def images(self) -> int:
@@ -82,6 +83,7 @@ class Trainer:
         started = time.monotonic() - self.seconds
         over = self.world.any(self.progress >= 1)
         while not over:
+            self.watched = any((self.step + 1) % observer.every == 0 for observer in observers)
             self.round()
             self.seconds = time.monotonic() - started
             over = self.world.any(self.progress >= 1 or self.stopping)
@@ -95,7 +97,7 @@ class Trainer:
         counts = {seat.name: self.turns[seat.name](step) for seat in self.seats}
         fresh = max(counts.values())
         hand = [self.loader.batch(self.batches + i) for i in range(fresh)]
-        torch.manual_seed(seed_of(self.seed, "networks", self.world.rank, step))
+        seed_networks(seed_of(self.seed, "networks", self.world.rank, step), self.world.device)
         factor = self.rate(self.progress, step)
         said = {}
         for seat in self.seats:
@@ -135,7 +137,8 @@ class Trainer:
             said |= {f"loss/{seat.name}/{name}": term.detach() for name, term in losses.items()}
             said |= {f"{seat.name}/{name}": value for name, value in logs.items()}
 
-        said[f"grad_norm/{seat.name}"] = seat.update(total, step, self.world.agree)
+        norm = seat.update(total, step, self.world.agree, measure=self.watched)
+        said |= {f"grad_norm/{seat.name}": norm} if self.watched else {}
         self.game.settle(seat.name)
         return said
 
@@ -163,6 +166,13 @@ class Trainer:
         self.ema.load_state_dict(state["ema"])
         for seat in self.seats:
             seat.load_state_dict(state[f"seat/{seat.name}"])
+
+
+def seed_networks(seed: int, device: torch.device) -> None:
+    """Seed what networks draw by themselves, such as dropout, on this device alone: torch.manual_seed asks them all."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
 
 
 def turns_of(count: int | str | dict) -> Callable[[int], int]:

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from gan_lab import launch
+from gan_lab import launch, machine, session
 from gan_lab.build import build_game
 from gan_lab.config import compose
 from gan_lab.datasets import Dataset
@@ -76,7 +76,7 @@ def textbook(work: Work) -> Callable[[int], None]:
             return self.transform(Image.fromarray(self.arrays[i].squeeze())), 0
 
     config = configuration(work)
-    device, size = launch.device_of(Settings(**config["trainer"])), config["trainer"]["batch_size"]
+    device, size = machine.device_of(Settings(**config["trainer"])), config["trainer"]["batch_size"]
     statistics = ((0.5,) * work.channels,) * 2
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(*statistics)])
     pictures = Pictures(pixels(work.images, work.image_size, work.channels), transform)
@@ -208,8 +208,8 @@ def configuration(work: Work, *overrides: str) -> dict:
 def assembled(work: Work, *overrides: str) -> Trainer:
     config = configuration(work, *overrides)
     settings = Settings(**config["trainer"])
-    launch.tune_process(settings, 1)
-    return launch.assemble(config, World(0, 1, launch.device_of(settings)))[0]
+    machine.tune_process(settings, 1)
+    return session.assemble(config, World(0, 1, machine.device_of(settings)))[0]
 
 
 def endless(loader) -> Iterator:
@@ -307,16 +307,16 @@ def measure(name: str, repetitions: int) -> list[dict]:
 # The report
 
 
-def machine() -> dict:
+def this_machine() -> dict:
     """What the figures hold for."""
     settings = Settings()
-    device = launch.device_of(settings)
+    device = machine.device_of(settings)
     return {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else cpu_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "load before": round(os.getloadavg()[0], 1),  # above 0.3 or so, something else is running too
-        "precision": launch.precision_name(launch.precision(settings, device)),
+        "precision": machine.precision_name(machine.precision(settings, device)),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "commit": commit(),
@@ -373,7 +373,7 @@ def main() -> int:
         return work_on(*options.worker)
 
     # Measure one work after the other
-    facts, rows = machine(), []
+    facts, rows = this_machine(), []
     for name in [options.only] if options.only else WORKS:
         rows += measure(name, repetitions=3 if options.quick else 9)
     print(", ".join(f"{name} {value}" for name, value in facts.items()), end="\n\n")

@@ -12,7 +12,7 @@ import yaml
 from omegaconf import OmegaConf
 
 import gan_lab
-from gan_lab import launch
+from gan_lab import session
 from gan_lab.build import build_dataset
 from gan_lab.distributed import World
 from gan_lab.errors import ConfigError
@@ -68,9 +68,9 @@ def narrow(node):
 
 
 def trainer_of(config: dict, world: World | None = None):
-    """What `launch` assembles from a configuration, ready for its first round."""
+    """What `session` assembles from a configuration, ready for its first round."""
     with contextlib.redirect_stdout(io.StringIO()):
-        trainer, dataset = launch.assemble(copy.deepcopy(config), world or World())
+        trainer, dataset = session.assemble(copy.deepcopy(config), world or World())
     trainer.game.train()
     if torch.get_default_dtype() == torch.float64:
         in_double(dataset)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from helpers import config_of, fingerprint, made, play, trainer_of, weights
 
-from gan_lab import launch
+from gan_lab import launch, session
 from gan_lab.distributed import World, joined
 from gan_lab.errors import GanLabError
 from gan_lab.models import GAN
@@ -122,7 +122,7 @@ def checkpoint_of_two(rank, world):
     uncut = play(trainer_of(config_of("model=dcgan"), world), 4)
     cut = play(trainer_of(config_of("model=dcgan"), world), 2)
     resumed = trainer_of(config_of("model=dcgan"), world)
-    resumed.load_state_dict(launch.clone(cut.state_dict()))
+    resumed.load_state_dict(session.clone(cut.state_dict()))
     return fingerprint(play(resumed, 2).state_dict()) == fingerprint(uncut.state_dict())
 
 

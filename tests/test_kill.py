@@ -12,7 +12,7 @@ import pytest
 import yaml
 from helpers import fingerprint, play, trainer_of
 
-from gan_lab import checkpoint, launch
+from gan_lab import checkpoint, launch, machine
 from gan_lab.errors import ConfigError
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
@@ -116,7 +116,7 @@ def test_a_signal_saves_a_checkpoint_and_says_how_to_go_on(tmp_path, number):
 def test_a_second_signal_ends_at_once(tmp_path):
     script = (
         "import os, signal, time\n"
-        "from gan_lab.launch import signals\n"
+        "from gan_lab.machine import signals\n"
         "with signals(lambda number: None):\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    print('first', flush=True)\n"
@@ -131,7 +131,7 @@ def test_a_second_signal_ends_at_once(tmp_path):
 def test_signals_are_given_back():
     before = signal.getsignal(signal.SIGTERM)
     received = []
-    with launch.signals(received.append):
+    with machine.signals(received.append):
         os.kill(os.getpid(), signal.SIGTERM)
         assert received == [signal.SIGTERM]
     assert signal.getsignal(signal.SIGTERM) is before

@@ -7,7 +7,7 @@ import torch
 import yaml
 from helpers import config_of, fingerprint, leaves, made, play, trainer_of
 
-from gan_lab import checkpoint, launch
+from gan_lab import checkpoint, launch, session
 from gan_lab.errors import CheckpointError, ConfigError
 
 ROUNDS = 12
@@ -97,7 +97,7 @@ def test_looking_at_a_run_changes_nothing(tmp_path):
 
     watched, alone = fresh(KINDS["dcgan"]), fresh(KINDS["dcgan"])
     dataset = watched.loader.dataset
-    painter = Painter(1, Book(), dataset, launch.fixed_batch(dataset, 4, "cpu"), 4)
+    painter = Painter(1, Book(), dataset, session.fixed_batch(dataset, 4, "cpu"), 4)
     for _ in range(4):
         watched.round()
         painter.tell(watched)
@@ -160,14 +160,14 @@ PARTS = sorted(components(made(*ABLATION).state_dict()))
 @pytest.fixture(scope="module")
 def ablation():
     """A state at a cut, a blank one, and the fingerprint of the uncut run."""
-    state = launch.clone(play(fresh(ABLATION), 7).state_dict())
-    blank = launch.clone(fresh(ABLATION).state_dict())
+    state = session.clone(play(fresh(ABLATION), 7).state_dict())
+    blank = session.clone(fresh(ABLATION).state_dict())
     return state, blank, fingerprint(play(fresh(ABLATION), ROUNDS).state_dict())
 
 
 def goes_on_from(state):
     trainer = fresh(ABLATION)
-    trainer.load_state_dict(launch.clone(state))
+    trainer.load_state_dict(session.clone(state))
     return fingerprint(play(trainer, ROUNDS - 7).state_dict())
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from gan_lab import launch
+from gan_lab import session
 from gan_lab.errors import ConfigError, DivergedError
 from gan_lab.logbook import Reporter
 from gan_lab.models import Terms
@@ -225,7 +225,7 @@ def test_a_whole_window_without_an_update_is_divergence():
 def test_the_window_of_a_resumed_run_begins_where_it_resumes():
     """Otherwise divergence right after a resume hides behind a thousand rounds that another process played."""
     trainer, again = made(rounds=1000 // 50), made()
-    again.load_state_dict(launch.clone(trainer.state_dict()))
+    again.load_state_dict(session.clone(trainer.state_dict()))
     plant(again, "generator", range(20, 25))
     with pytest.raises(DivergedError, match="first at step 20"):
         Reporter(5, Book(), print).tell(play(again, 5))
@@ -449,7 +449,7 @@ def test_bf16_keeps_weights_in_float32_and_scores_too():
 )
 def test_a_rehearsal_leaves_no_trace(words):
     trainer, other = made(*words), made(*words)
-    seconds = launch.rehearse(trainer)
+    seconds = session.rehearse(trainer)
     assert seconds > 0
     assert fingerprint(trainer.state_dict()) == fingerprint(other.state_dict())
     assert trainer.terms == []
@@ -461,7 +461,7 @@ def test_parts_that_do_not_fit_are_a_sentence():
     config = config_of("model=dcgan")
     config["model"]["discriminator"]["channels"] = 3
     with pytest.raises(ConfigError, match="do not fit together"):
-        launch.rehearse(trainer_of(config))
+        session.rehearse(trainer_of(config))
 
 
 def test_the_seed_makes_the_run():

@@ -1,0 +1,124 @@
+"""The machine under a run: its devices, precision, memory and threads, and the signals that end a process."""
+
+import ctypes
+import errno
+import os
+import platform
+import signal
+from contextlib import contextmanager
+
+import torch
+
+from gan_lab.datasets import Dataset
+from gan_lab.errors import ConfigError, ResourceError
+from gan_lab.settings import Trainer as Settings
+
+
+def device_of(settings: Settings) -> torch.device:
+    """The device that the settings ask for; raises ResourceError if it is not there."""
+    if settings.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(settings.device)
+    except RuntimeError:
+        raise ConfigError(f"trainer.device={settings.device} is not known; choose auto, cpu, cuda or cuda:0.") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ResourceError("trainer.device=cuda: this machine has no CUDA device. Set trainer.device=cpu, or auto.")
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"trainer.device={settings.device} is not supported; choose auto, cpu, cuda or cuda:0.")
+    return device
+
+
+def device_count(settings: Settings) -> int:
+    """How many processes to train with."""
+    device = device_of(settings)
+    there = torch.cuda.device_count() if device.type == "cuda" else (os.cpu_count() or 1)
+    if settings.devices == "auto":
+        return there if device.type == "cuda" else 1
+    if settings.devices > there:
+        raise ResourceError(
+            f"trainer.devices={settings.devices}: this machine has {there} ({device.type}). "
+            f"Set trainer.devices={there}."
+        )
+    return settings.devices
+
+
+def precision(settings: Settings, device: torch.device) -> torch.dtype | None:
+    """The autocast type: None is float32. `auto` takes bfloat16 where the device has it natively."""
+    if settings.precision == "auto":
+        if device.type == "cuda":
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return torch.bfloat16 if native else None
+    return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[settings.precision]
+
+
+def precision_name(amp):
+    return {None: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[amp]
+
+
+def is_resident(settings: Settings, dataset: Dataset, device: torch.device) -> bool:
+    """Whether the whole dataset lies on the device: where it takes less than half of the free memory."""
+    if settings.placement != "auto":
+        return settings.placement == "resident"
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0]
+    else:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4 << 30
+    return dataset.nbytes < free / 2
+
+
+def tune_process(settings: Settings, size: int) -> None:
+    """Threads, kernels and memory of this process; asked for once."""
+    if settings.threads or size > 1:
+        torch.set_num_threads(settings.threads or max(1, (os.cpu_count() or 1) // size))
+    torch.backends.cudnn.benchmark = not settings.deterministic
+    if settings.deterministic and torch.cuda.is_available():
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    if platform.libc_ver()[0] == "glibc":
+        # Keep the memory of activations instead of mapping it anew at every step (mallopt(3))
+        libc = ctypes.CDLL(None)
+        for parameter, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 2**28)):
+            libc.mallopt(parameter, value)
+
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+
+
+@contextmanager
+def signals(stop, forward: int | None = None):
+    """Call `stop(number)` at the first SIGINT or SIGTERM; a second one ends the process at once."""
+    seen = []
+
+    def handle(number, frame):
+        if seen:
+            os._exit(128 + number)
+        seen.append(number)
+        stop(forward or number)
+
+    try:
+        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread, as in a notebook: signals are somebody else's
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def translated(error: Exception, settings: Settings | None) -> Exception:
+    """Out of memory and disk as a sentence; any other error as it is."""
+    text = str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        now = f" (now {settings.batch_size})" if settings else ""
+        return ResourceError(
+            f"Out of memory. Set a smaller trainer.batch_size{now}, keep the effective batch with "
+            "trainer.accumulate=2, or set trainer.precision=bf16 or trainer.placement=streamed."
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ResourceError("The disk is full. Free some space, then `gan-lab resume` the run.")
+    return error

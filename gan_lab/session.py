@@ -1,0 +1,277 @@
+"""One rank's run from a configuration to its last word: assembled, rehearsed, trained and written down."""
+
+import time
+from pathlib import Path
+
+import torch
+
+from gan_lab import __version__, checkpoint, compat
+from gan_lab.build import build_dataset, build_game, build_optimizer, build_turns, tell
+from gan_lab.datasets import Dataset
+from gan_lab.distributed import World
+from gan_lab.ema import Ema
+from gan_lab.errors import CheckpointError, ConfigError, DivergedError
+from gan_lab.loader import Loader
+from gan_lab.logbook import Logbook, Painter, Reporter, Saver, Teller, duration, memory
+from gan_lab.machine import device_of, is_resident, precision, precision_name, signals, translated, tune_process
+from gan_lab.models import Game
+from gan_lab.player import Player, Seat
+from gan_lab.settings import Trainer as Settings
+from gan_lab.trainer import Trainer, rate_of
+
+
+def play(config: dict, run_dir: Path, world: World, resume: bool) -> dict:
+    """Assemble a run on this rank, train it, and close its books whatever happens."""
+    settings = Settings(**config["trainer"])
+    tune_process(settings, world.size)
+    say = print if world.first else lambda *_: None
+    trainer, dataset = assemble(config, world)
+
+    # Pick up where a checkpoint left off, or see how long a step takes here
+    if resume:
+        restore(trainer, checkpoint.load_newest(run_dir / "checkpoints", say=say))
+        if trainer.progress >= 1:
+            raise ConfigError(
+                f"The run is complete at step {trainer.step}. To go on, give it more: trainer.steps={2 * trainer.step}."
+            )
+        seconds = trainer.seconds / max(1, trainer.step)
+    else:
+        seconds = rehearse(trainer) if world.size == 1 else None
+    say(opening(config, trainer, dataset, seconds), flush=True) if world.first else None
+
+    # Set the observers at the table
+    saver = Saver(settings.checkpoint_every, run_dir / "checkpoints", settings.keep_checkpoints, world, None)
+    if not world.first:
+        observers = [Reporter(settings.log_every, None, say), saver]
+        with signals(lambda number: setattr(trainer, "stopping", True)):
+            trainer.run(observers)
+        return {}
+    facts = {"device": str(world.device), "devices": world.size, "precision": precision_name(trainer.amp)}
+    book = Logbook(run_dir, step=trainer.step, facts={**facts, "version": __version__, "name": config["run"]["name"]})
+    teller = Teller(settings.log_every, trainer.total, book)
+    saver.book = book
+    reporter = Reporter(settings.log_every, book, teller.say)
+    painter = Painter(
+        settings.sample_every, book, dataset, fixed_batch(dataset, settings.samples, world.device), settings.samples
+    )
+    received = []
+
+    def stop(number):
+        received.append(number)
+        trainer.stopping = True
+
+    status = "failed"
+    try:
+        if not resume:
+            book.text("config", "```\n" + (run_dir / "config.yaml").read_text() + "```")
+        with signals(stop):
+            trainer.run([reporter, painter, saver, teller])
+        status = "stopped" if received else "finished"
+    except DivergedError:
+        status = "diverged"
+        raise
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError, OSError) as error:
+        raise translated(error, settings) from error
+    finally:
+        teller.close()
+        book.summarise(status=status, step=trainer.step, images=trainer.images, seconds=round(trainer.seconds, 2))
+        book.close()
+    if received:
+        book.summarise(signal=received[0])
+        say(f"Stopped at step {trainer.step} and saved. To go on: gan-lab resume {shown(run_dir)}")
+    else:
+        say(closing(run_dir, trainer))
+    return book.summary
+
+
+def dry_run(config: dict) -> None:
+    """Compose, build and take two steps on the real data; print what a run would be, and write nothing."""
+    settings = Settings(**config["trainer"])
+    tune_process(settings, 1)
+    trainer, dataset = assemble(config, World(0, 1, device_of(settings)))
+    seconds = rehearse(trainer, rounds=2)
+    game = trainer.game
+    print(opening(config, trainer, dataset, seconds))
+    print(f"\n{'network':<24}{'player':<16}{'parameters':>12}")
+    for player, networks in game.players.items():
+        for name in networks:
+            count = sum(p.numel() for p in getattr(game, name).parameters())
+            print(f"{name:<24}{player:<16}{count:>12,}")
+    for name, guest in game.guests.items():
+        print(f"{name:<24}{'guest, frozen':<16}{sum(p.numel() for p in guest.parameters()):>12,}")
+    state = sum(t.numel() * t.element_size() for t in tensors(trainer.state_dict()))
+    peak = ", ".join(
+        f"{name.split('/')[1].removesuffix('_mib')} {mib:,.0f} MiB"
+        for name, mib in memory(trainer.world.device).items()
+    )
+    print(f"\ndata: {dataset.nbytes / 2**20:,.0f} MiB; peak memory of two steps: {peak}")
+    print(f"disk: {settings.keep_checkpoints} checkpoints of {state / 2**20:,.1f} MiB")
+    print("Nothing was written. Leave out --dry-run to train.")
+
+
+def assemble(config: dict, world: World) -> tuple[Trainer, Dataset]:
+    """The dataset, the game and the trainer of a configuration, on this rank's device; complaints come first."""
+    settings = Settings(**config["trainer"])
+    dataset = build_dataset(config)
+    game = build_game(config)
+    tell(compat.complaints(compat.Parts(dataset, game, settings, config["optimizer_overrides"], world.size)))
+    if world.first:
+        print(f"{config['run']['name']}: {dataset.describe()}", flush=True)
+    layout = torch.channels_last if settings.channels_last else torch.preserve_format
+    try:
+        game = game.to(world.device, memory_format=layout)
+        loader = Loader(
+            dataset,
+            settings.batch_size,
+            accumulate=settings.accumulate,
+            seed=config["seed"],
+            device=world.device,
+            rank=world.rank,
+            world_size=world.size,
+            resident=is_resident(settings, dataset, world.device),
+            workers=settings.workers,
+        )
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise translated(error, settings) from error
+    if settings.compile:
+        for network in {n for networks in game.players.values() for n in networks}:
+            getattr(game, network).compile()
+    ema = Ema(game, settings.ema_half_life_images, settings.ema_ramp)
+    amp = precision(settings, world.device)
+    turns = build_turns(game, settings)
+    trainer = Trainer(
+        game,
+        [seat(config, settings, game, name, world, amp) for name in game.players],
+        loader,
+        ema,
+        turns=turns,
+        total=total_steps(settings, loader, turns),
+        max_seconds=settings.max_minutes * 60 if settings.max_minutes else None,
+        rate=rate_of(settings.schedule, settings.decay_from, settings.warm_up_steps),
+        amp=amp,
+        ema_every=settings.ema_every,
+        seed=config["seed"],
+        world=world,
+    )
+    return trainer, dataset
+
+
+def seat(config, settings, game: Game, name: str, world: World, amp) -> Seat:
+    player = Player(name, game)
+    optimizer = build_optimizer(config, name, list(player.parameters()))
+    scaler = torch.amp.GradScaler(world.device.type, enabled=amp == torch.float16)
+    clip = settings.clip.get(name) if isinstance(settings.clip, dict) else settings.clip
+    return Seat(name, player, world.wrap(player), optimizer, scaler, clip)
+
+
+def total_steps(settings, loader, turns) -> int | None:
+    """Steps by the nearer of `steps` and `epochs`; epochs are counted as the players with most turns see them."""
+    bounds = [settings.steps] if settings.steps else []
+    if settings.epochs:
+        step, batches, wanted = 0, 0, settings.epochs * loader.batches_per_epoch
+        while batches < wanted:
+            batches += max(turn(step) for turn in turns.values())
+            step += 1
+        bounds.append(step)
+    return min(bounds, default=None)
+
+
+def restore(trainer: Trainer, state: dict) -> None:
+    """Put a trainer where a checkpoint left off; CheckpointError if it is of another configuration."""
+    try:
+        trainer.load_state_dict(state)
+    except (RuntimeError, ValueError, KeyError) as error:
+        first = " ".join(line.strip() for line in str(error).splitlines()[:2])
+        raise CheckpointError(f"The checkpoint does not fit this configuration: {first}") from error
+
+
+def rehearse(trainer: Trainer, rounds: int = 3) -> float:
+    """Seconds of one round, measured on the real data; the trainer is afterwards as it was before."""
+    before = clone(trainer.state_dict())
+    trainer.game.train()
+    times = []
+    try:
+        for _ in range(rounds):
+            started = time.perf_counter()
+            trainer.round()
+            if trainer.world.device.type == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - started)
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise translated(error, None) from error
+        if "shape" in str(error) or "size" in str(error):
+            raise ConfigError(f"The parts do not fit together: {str(error).splitlines()[0]}") from error
+        raise
+    trainer.report()
+    for seat_ in trainer.seats:
+        seat_.report()
+    trainer.load_state_dict(before)
+    return min(times[1:])
+
+
+def clone(state):
+    if isinstance(state, dict):
+        return {k: clone(v) for k, v in state.items()}
+    if isinstance(state, list):
+        return [clone(v) for v in state]
+    return state.clone() if isinstance(state, torch.Tensor) else state
+
+
+def tensors(state):
+    if isinstance(state, torch.Tensor):
+        yield state
+    elif isinstance(state, dict | list | tuple):
+        for value in state.values() if isinstance(state, dict) else state:
+            yield from tensors(value)
+
+
+def fixed_batch(dataset: Dataset, count: int, device) -> dict:
+    """The same real samples at every preview."""
+    chosen = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))[:count]
+    rows = {name: values.to(device) for name, values in dataset.rows(chosen).items()}
+    return dataset.prepare(rows, torch.zeros(len(chosen), dtype=torch.int64, device=device))
+
+
+def opening(config: dict, trainer: Trainer, dataset: Dataset, seconds: float | None) -> str:
+    """One line: what the run will do, and about how long it will take here."""
+    settings = Settings(**config["trainer"])
+    world = trainer.world
+    place = "resident" if trainer.loader.resident else "streamed"
+    threads = f", {torch.get_num_threads()} threads" if world.device.type == "cpu" else ""
+    devices = f"{world.size} x {world.device.type}" if world.size > 1 else str(world.device)
+    goal = f"{trainer.total:,} steps" if trainer.total else f"{settings.max_minutes:g} minutes"
+    if trainer.step:
+        goal = f"step {trainer.step:,} to {goal}"
+    how = f"{precision_name(trainer.amp)}{threads}, {place} data"
+    line = f"Training for {goal} of {trainer.loader.images} images on {devices} ({how})"
+    if seconds is None or not trainer.total:
+        return line + "."
+    left = seconds * (trainer.total - trainer.step)
+    left = min(left, trainer.max_seconds - trainer.seconds) if trainer.max_seconds else left
+    line += f": about {duration(left)} here."
+    return line + (" For a shorter look: trainer.max_minutes=5" if left > 600 else "")
+
+
+def closing(run_dir: Path, trainer: Trainer) -> str:
+    """Where to look and what to type next."""
+    place = shown(run_dir)
+    grids = sorted((run_dir / "samples").glob("step-*.png"))
+    lines = [
+        f"Finished: {trainer.step:,} steps, {trainer.images:,} images in {duration(trainer.seconds)}.",
+        f"  samples      {shown(grids[-1])}" if grids else "",
+        f"  the training {shown(run_dir / 'progress.gif')}" if grids else "",
+        f"  curves       tensorboard --logdir {shown(run_dir.parent)}",
+        f"  more samples gan-lab sample {place}",
+        f"  train on     gan-lab resume {place} trainer.steps={2 * trainer.step}",
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def shown(path: Path) -> str:
+    """A path as a person would type it from here."""
+    try:
+        path = path.resolve().relative_to(Path.cwd())
+    except ValueError:
+        path = path.resolve()
+    return f"'{path}'" if " " in str(path) else str(path)
