@@ -12,8 +12,7 @@ from gan_lab.datasets import Dataset
 from gan_lab.errors import ConfigError
 from gan_lab.models import Game
 from gan_lab.settings import Trainer
-
-OURS = ("gan_lab.models", "gan_lab.networks", "gan_lab.losses", "gan_lab.datasets", "gan_lab.metrics", "torch.optim")
+from gan_lab.signatures import OURS, within
 
 
 def resolve(target: str, trust: tuple[str, ...] = ()) -> type:
@@ -32,10 +31,6 @@ def resolve(target: str, trust: tuple[str, ...] = ()) -> type:
     if not isinstance(thing, type) or not within(thing.__module__, allowed):
         raise ConfigError(refusal(target))
     return thing
-
-
-def within(name, packages):
-    return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
 def refusal(target):

@@ -4,6 +4,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from gan_lab.errors import CheckpointError
+
+CONFIG = "config.yaml"  # what `launch` writes into a run
 HERE = Path(__file__).parent
 CONF = HERE / "conf" if (HERE / "conf" / "config.yaml").is_file() else HERE.parent / "conf"  # a wheel has the first
 
@@ -40,6 +43,21 @@ def runs(root: Path, name: str = "summary.json") -> list[Path]:
     """The run directories below `root`, oldest first: those that hold a file called `name`."""
     found = (file.parent for file in root.rglob(name) if ".hydra" not in file.parts)
     return sorted(found, key=lambda run: run.stat().st_mtime)
+
+
+def find_run(word: str | Path) -> Path:
+    """The run that a word names; CheckpointError with the nearest one if there is none."""
+    run = Path(word).expanduser()
+    if (run / CONFIG).is_file():
+        return run
+    known = [
+        file.parent for place in (run, run.parent) for depth in ("*", "*/*") for file in place.glob(f"{depth}/{CONFIG}")
+    ]
+    known = [found for found in known if found.name != ".hydra"] + runs(Path("outputs"), CONFIG)
+    inside = sorted((found for found in known if run in found.parents), key=lambda found: found.stat().st_mtime)
+    near = f"; did you mean {str(inside[-1])!r}, its newest run?" if inside else meant(str(word), map(str, known))
+    what = "is not a run (it has no config.yaml)" if run.is_dir() else "does not exist"
+    raise CheckpointError(f"the run {str(word)!r} {what}{near or '; `gan-lab ls runs` lists the runs in outputs'}")
 
 
 def meant(word: str, known: Iterable[str]) -> str:

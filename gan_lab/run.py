@@ -1,6 +1,5 @@
 """A finished or running experiment, opened from its directory alone: what notebooks and `gan-lab sample` use."""
 
-import difflib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from gan_lab import checkpoint
 from gan_lab.build import build_dataset, build_game
+from gan_lab.choices import CONFIG, find_run
 from gan_lab.datasets import Dataset
 from gan_lab.ema import Ema
 from gan_lab.errors import CheckpointError, ConfigError
@@ -36,9 +36,9 @@ class Run:
     ):
         if weights not in ("ema", "raw"):
             raise ConfigError(f"weights={weights} is not known; choose ema or raw.")
-        self.folder = run_folder(folder)
+        self.folder = find_run(folder)
         self.config = {
-            **yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8")),
+            **yaml.safe_load((self.folder / CONFIG).read_text(encoding="utf-8")),
             "trust": list(trust),
         }
         self.summary = read_json(self.folder / "summary.json")
@@ -95,18 +95,6 @@ class Run:
         """Images of the seeds seed ... seed + n - 1, [n, C, H, W] in [0, 1]; points [n, D] as they are."""
         samples = self.generate(self.latents(range(seed, seed + n)))
         return samples.add(1).div(2).clamp(0, 1) if samples.dim() == 4 else samples
-
-
-def run_folder(folder: str | Path) -> Path:
-    """A run directory, or CheckpointError with the nearest that there is."""
-    folder = Path(folder).expanduser()
-    if (folder / "config.yaml").exists():
-        return folder
-    there = [str(p.parent) for p in Path("outputs").rglob("config.yaml") if ".hydra" not in p.parts]
-    close = difflib.get_close_matches(str(folder), there, n=1, cutoff=0.3)
-    hint = f" Did you mean {close[0]}?" if close else " `gan-lab ls runs` lists those under outputs/."
-    what = "is not a run: it has no config.yaml." if folder.is_dir() else "does not exist."
-    raise CheckpointError(f"{folder} {what}{hint}")
 
 
 def interpolate(start: Tensor, end: Tensor, steps: int, way: str = "spherical") -> Tensor:

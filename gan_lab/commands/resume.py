@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from gan_lab import schema
-from gan_lab.choices import meant, runs
+from gan_lab.choices import CONFIG, find_run, meant
 from gan_lab.commands.train import code_of, follow, is_follower
 from gan_lab.errors import CheckpointError, ConfigError
 from gan_lab.overrides import read, written
 
-CONFIG = "config.yaml"  # what `launch` writes into a run
 LOOP = ("steps", "epochs", "max_minutes", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints",
         "samples", "device", "devices", "workers", "threads", "placement")  # fmt: skip
 CHANGEABLE = (*(f"trainer.{name}" for name in LOOP), "trust")
@@ -27,7 +26,7 @@ def main(argv: list[str]) -> int | None:
         return print(USAGE)
     if is_follower():
         return follow()
-    run, overrides = find(argv[0]), changes(argv[1:])
+    run, overrides = find_run(argv[0]), changes(argv[1:])
 
     # Take nothing on trust that the file itself asks for
     config = schema.check(stored(run / CONFIG) | {"trust": overrides.pop("trust", [])})
@@ -38,21 +37,6 @@ def main(argv: list[str]) -> int | None:
     from gan_lab import launch
 
     return code_of(launch.train(config, run.absolute(), written(argv[1:]), resume=True))
-
-
-def find(word: str) -> Path:
-    """The run that a word names; CheckpointError with the nearest one if there is none."""
-    run = Path(word).expanduser()
-    if (run / CONFIG).is_file():
-        return run
-    known = [
-        file.parent for place in (run, run.parent) for depth in ("*", "*/*") for file in place.glob(f"{depth}/{CONFIG}")
-    ]
-    known = [found for found in known if found.name != ".hydra"] + runs(Path("outputs"), CONFIG)
-    inside = sorted((found for found in known if run in found.parents), key=lambda found: found.stat().st_mtime)
-    near = f"; did you mean {str(inside[-1])!r}, its newest run?" if inside else meant(word, map(str, known))
-    what = "is not a run (it has no config.yaml)" if run.is_dir() else "does not exist"
-    raise CheckpointError(f"the run {word!r} {what}{near or '; `gan-lab ls runs` lists the runs in outputs'}")
 
 
 def stored(file: Path) -> dict[str, Any]:
