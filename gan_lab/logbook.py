@@ -197,7 +197,7 @@ class Teller:
             self.bar.set_postfix_str(", ".join(terms))
         elif time.monotonic() - self.last_line >= self.between or trainer.progress >= 1:
             self.last_line = time.monotonic()
-            left = trainer.seconds / trainer.progress - trainer.seconds if trainer.progress else 0
+            left = trainer.seconds * max(0.0, 1 / trainer.progress - 1) if trainer.progress else 0.0
             of = f"/{self.total}" if self.total else ""
             self.say(f"step {trainer.step}{of}  {', '.join(terms)}  {duration(left)} left")
 

@@ -257,13 +257,16 @@ def closing(run_dir: Path, trainer: Trainer) -> str:
     """Where to look and what to type next."""
     place = shown(run_dir)
     grids = sorted((run_dir / "samples").glob("step-*.png"))
+    more = f"trainer.steps={2 * trainer.step}"
+    if trainer.max_seconds and trainer.seconds >= trainer.max_seconds:
+        more = f"trainer.max_minutes={2 * trainer.max_seconds / 60:g}"
     lines = [
         f"Finished: {trainer.step:,} steps, {trainer.images:,} images in {duration(trainer.seconds)}.",
         f"  samples      {shown(grids[-1])}" if grids else "",
         f"  the training {shown(run_dir / 'progress.gif')}" if grids else "",
         f"  curves       tensorboard --logdir {shown(run_dir.parent)}",
         f"  more samples gan-lab sample {place}",
-        f"  train on     gan-lab resume {place} trainer.steps={2 * trainer.step}",
+        f"  train on     gan-lab resume {place} {more}",
     ]
     return "\n".join(line for line in lines if line)
 
