@@ -3,8 +3,8 @@
 __version__ = "0.1.0"
 
 
-def load(run, trust=()):
-    """Open a finished or running experiment by its directory; see `gan_lab.run.Run`."""
+def load(run, **options):
+    """Open a finished or running experiment by its directory; the options are those of `gan_lab.run.Run`."""
     from gan_lab.run import Run
 
-    return Run(run, trust=trust)
+    return Run(run, **options)

@@ -114,12 +114,32 @@ def build_optimizer(config: dict, player: str, parameters: list[nn.Parameter]) -
     node = {k: [float(x) for x in v] if isinstance(v, list) else v for k, v in node.items()}  # betas=[0,0.9]
     make = build({**node, "_partial_": True}, tuple(config["trust"]), key=key, problems=problems)
     tell(problems)
-    if "fused" in inspect.signature(make.func).parameters:
+    if takes_closure(make.func):
+        raise ConfigError(
+            f"{key}: {make.func.__name__} asks for the loss again and again within a step, which a game cannot answer. "
+            "Choose optimizer=adam, for example."
+        )
+    if "fused" in inspect.signature(make.func).parameters and not make.keywords.get("foreach"):
         make = partial(make, **{"fused": True, **make.keywords})
     try:
-        return make(parameters)
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"{key}: {error}.") from error
+        optimizer = make(parameters)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ConfigError(f"{key}: {str(error).rstrip('.')}.") from error
+
+    # Start momentum from zero: SGD's fused kernel leaves it unset where the first update is skipped (torch 2.15)
+    if isinstance(optimizer, torch.optim.SGD) and optimizer.defaults["momentum"]:
+        for parameter in parameters:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
+
+
+def takes_closure(optimizer: type) -> bool:
+    """Whether an optimizer's `step` cannot do without a function that computes the loss."""
+    try:
+        inspect.signature(optimizer.step).bind(optimizer)
+    except TypeError:
+        return True
+    return False
 
 
 def build_turns(game: Game, settings: Trainer) -> dict[str, Callable[[int], int]]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from gan_lab.errors import CheckpointError
 
@@ -58,6 +59,20 @@ def find_run(word: str | Path) -> Path:
     near = f"; did you mean {str(inside[-1])!r}, its newest run?" if inside else meant(str(word), map(str, known))
     what = "is not a run (it has no config.yaml)" if run.is_dir() else "does not exist"
     raise CheckpointError(f"the run {str(word)!r} {what}{near or '; `gan-lab ls runs` lists the runs in outputs'}")
+
+
+def stored(run: Path) -> dict[str, Any]:
+    """The configuration that a run was started with, as it lies there; CheckpointError if it cannot be read."""
+    import yaml
+
+    file = run / CONFIG
+    try:
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise CheckpointError(f"{str(file)!r} cannot be read: {str(error).splitlines()[0]}") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{str(file)!r} holds no configuration")
+    return config
 
 
 def meant(word: str, known: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from gan_lab import __version__
-from gan_lab.errors import GanLabError
+from gan_lab.errors import DISK_IS_FULL, GanLabError, ResourceError
 
 VERBS = Path(__file__).parent / "commands"  # a file is a verb, the first line of its docstring what it does
 
@@ -32,10 +32,20 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in DISK_IS_FULL:
+            return bug()
+        print("gan-lab: The disk is full. Free some space, or choose another place with run.root=...", file=sys.stderr)
+        return ResourceError.exit_code
     except Exception:
-        traceback.print_exc()
-        print("gan-lab: this is a bug; please report it with the lines above.", file=sys.stderr)
-        return 1
+        return bug()
+
+
+def bug() -> int:
+    """Tell of the error that is being handled, which nobody foresaw."""
+    traceback.print_exc()
+    print("gan-lab: this is a bug; please report it with the lines above.", file=sys.stderr)
+    return 1
 
 
 def dispatch(argv: list[str]) -> int | None:

@@ -1,6 +1,7 @@
 """The configuration: composed by Hydra from YAML and the command line, checked, and handed on as a plain dictionary."""
 
 import copy
+import errno
 import os
 import re
 import sys
@@ -25,7 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gan_lab import schema
 from gan_lab.choices import CONF, meant
-from gan_lab.errors import ConfigError
+from gan_lab.errors import DISK_IS_FULL, ConfigError
 from gan_lab.overrides import Line, quoted, tag, written
 from gan_lab.settings import Settings
 
@@ -70,7 +71,8 @@ def follow_hydra(line: Line, train: Callable[[Job], Any]) -> int:
     except SystemExit as end:
         return end.code or 0
     except Exception as error:  # a job's errors come in a Stop, so this one is about the configuration
-        if wants_traceback:
+        is_of_a_file = isinstance(error, OSError) and error.errno in (errno.EPIPE, *DISK_IS_FULL)
+        if wants_traceback or is_of_a_file:
             raise
         raise explained(error) from error
     finally:

@@ -32,13 +32,13 @@ class World:
         dist.all_reduce(count, op=dist.ReduceOp.MIN)
         return count.bool()
 
-    def any(self, flag: bool) -> bool:
-        """Whether a flag of the host is true on any rank; does not wait for the device."""
+    def most(self, *numbers: float) -> list[float]:
+        """The largest of each number of the host over all ranks; does not wait for the device."""
         if self.size == 1:
-            return flag
-        count = torch.tensor(int(flag))
-        dist.all_reduce(count, op=dist.ReduceOp.MAX)
-        return bool(count)
+            return list(numbers)
+        most = torch.tensor(numbers, dtype=torch.float64)
+        dist.all_reduce(most, op=dist.ReduceOp.MAX)
+        return most.tolist()
 
     def broadcast(self, thing: object) -> object:
         """What rank 0 holds, on every rank; plain Python values."""

@@ -1,5 +1,9 @@
 """What can go wrong for a user, each kind with its documented exit code; the message is the whole answer."""
 
+import errno
+
+DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 class GanLabError(Exception):
     """A mistake or a mishap that one to three lines explain: the cause, the offending value and the remedy."""

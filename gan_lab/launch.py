@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import signal
 import socket
 import subprocess
 import sys
@@ -55,6 +54,8 @@ def under_torchrun(mine: tuple | None) -> dict:
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if cuda else torch.device("cpu")
     with joined(rank, size, device) as world:
         config, run_dir, resume = world.broadcast(mine)
+        if config["trainer"]["device"] == "cpu":
+            world.device = torch.device("cpu")
         return play(config, Path(run_dir), world, resume)
 
 
@@ -68,7 +69,15 @@ def spawned(config: dict, run_dir: Path, resume: bool, size: int) -> dict:
     workers = [
         context.Process(target=work, args=(rank, size, config, str(run_dir), resume, said)) for rank in range(size)
     ]
-    with signals(lambda number: [os.kill(w.pid, number) for w in workers if w.is_alive()], forward=signal.SIGTERM):
+    received = []
+
+    def pass_on(number):
+        received.append(number)
+        for worker in workers:
+            if worker.is_alive():
+                os.kill(worker.pid, number)
+
+    with signals(pass_on):
         for worker in workers:
             worker.start()
         died = None
@@ -85,12 +94,12 @@ def spawned(config: dict, run_dir: Path, resume: bool, size: int) -> dict:
     for result in results:
         if isinstance(result, GanLabError):
             raise result
-    codes = [w.exitcode for w in workers]
-    if any(codes):
+    failed = [(rank, w.exitcode) for rank, w in enumerate(workers) if w.exitcode]
+    if failed and received:  # before there was anything to save
+        raise KeyboardInterrupt
+    if failed:
         reason = next((r for r in results if isinstance(r, str)), "")
-        raise GanLabError(
-            f"Rank {next(i for i, c in enumerate(codes) if c)} ended with code {codes}.\n{reason}".strip()
-        )
+        raise GanLabError("Rank {} ended with code {}.\n{}".format(*failed[0], reason).strip())
     return next(r for r in results if isinstance(r, dict))
 
 

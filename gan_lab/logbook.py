@@ -26,7 +26,7 @@ class Logbook:
         from torch.utils.tensorboard import SummaryWriter  # takes half a second, which previews need not pay
 
         self.folder = folder
-        self.writer = SummaryWriter(folder, purge_step=step or None, max_queue=1000, flush_secs=20)
+        self.writer = SummaryWriter(folder, purge_step=step + 1 if step else None, max_queue=1000, flush_secs=20)
         self.rows = [row for row in read_csv(folder / "metrics.csv") if int(row["step"]) <= step]
         self.summary = {**read_json(folder / "summary.json"), **(facts or {})}
         self.table = Table(folder / "metrics.csv", self.rows)
@@ -254,4 +254,8 @@ def read_csv(path: Path) -> list[dict]:
 
 
 def read_json(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    """What a summary holds; nothing where it is missing or damaged, since no run depends on it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}

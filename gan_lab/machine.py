@@ -1,16 +1,16 @@
 """The machine under a run: its devices, precision, memory and threads, and the signals that end a process."""
 
 import ctypes
-import errno
 import os
 import platform
 import signal
+import time
 from contextlib import contextmanager
 
 import torch
 
 from gan_lab.datasets import Dataset
-from gan_lab.errors import ConfigError, ResourceError
+from gan_lab.errors import DISK_IS_FULL, ConfigError, ResourceError
 from gan_lab.settings import Trainer as Settings
 
 
@@ -24,6 +24,10 @@ def device_of(settings: Settings) -> torch.device:
         raise ConfigError(f"trainer.device={settings.device} is not known; choose auto, cpu, cuda or cuda:0.") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ResourceError("trainer.device=cuda: this machine has no CUDA device. Set trainer.device=cpu, or auto.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ResourceError(
+            f"trainer.device={settings.device}: this machine has {torch.cuda.device_count()} CUDA devices, from cuda:0."
+        )
     if device.type not in ("cpu", "cuda"):
         raise ConfigError(f"trainer.device={settings.device} is not supported; choose auto, cpu, cuda or cuda:0.")
     return device
@@ -62,15 +66,22 @@ def is_resident(settings: Settings, dataset: Dataset, device: torch.device) -> b
     """Whether the whole dataset lies on the device: where it takes less than half of the free memory."""
     if settings.placement != "auto":
         return settings.placement == "resident"
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-    else:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4 << 30
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
     return dataset.nbytes < free / 2
 
 
-def tune_process(settings: Settings, size: int) -> None:
-    """Threads, kernels and memory of this process; asked for once."""
+def free_memory() -> int:
+    """Bytes of free memory; 4 GiB where the system does not tell, as on macOS and Windows."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 4 << 30
+
+
+def tune_process(settings: Settings, device: torch.device, size: int) -> None:
+    """Threads, kernels, memory and the current GPU of this process; asked for once."""
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
     if settings.threads or size > 1:
         torch.set_num_threads(settings.threads or max(1, (os.cpu_count() or 1) // size))
     torch.backends.cudnn.benchmark = not settings.deterministic
@@ -87,16 +98,23 @@ def tune_process(settings: Settings, size: int) -> None:
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
 
+SAME_SIGNAL_SECONDS = 0.5
+
+
 @contextmanager
-def signals(stop, forward: int | None = None):
-    """Call `stop(number)` at the first SIGINT or SIGTERM; a second one ends the process at once."""
+def signals(stop):
+    """Call `stop(number)` at the first SIGINT or SIGTERM; a second one ends the process at once.
+
+    What follows within half a second is the same one: a terminal and a launcher both tell each process of Ctrl-C.
+    """
     seen = []
 
     def handle(number, frame):
-        if seen:
+        if not seen:
+            seen.append(time.monotonic())
+            stop(number)
+        elif time.monotonic() - seen[0] > SAME_SIGNAL_SECONDS:
             os._exit(128 + number)
-        seen.append(number)
-        stop(forward or number)
 
     try:
         before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -119,6 +137,6 @@ def translated(error: Exception, settings: Settings | None) -> Exception:
             f"Out of memory. Set a smaller trainer.batch_size{now}, keep the effective batch with "
             "trainer.accumulate=2, or set trainer.precision=bf16 or trainer.placement=streamed."
         )
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in DISK_IS_FULL:
         return ResourceError("The disk is full. Free some space, then `gan-lab resume` the run.")
     return error

@@ -14,6 +14,7 @@ FLAGS = {"--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r"
 SHOWN, ABOUT = ("job", "hydra", "all"), ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 WITH_VALUE = {"--cfg": SHOWN, "-c": SHOWN, "--info": ABOUT, "-i": ABOUT, "--package": (), "-p": (),
               "--config-path": (), "-cp": (), "--config-name": (), "-cn": ()}  # fmt: skip
+LOOKING = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i"}
 OURS = {"--dry-run", "-n", "--config-dir", "-cd"}
 
 PLACES = {"path", "root", "name", "dir", "file", "folder"}  # the last word of a setting that takes text, often a path
@@ -29,6 +30,11 @@ class Line:
     options: list[str] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
     dry: bool = False
+
+    @property
+    def only_looks(self) -> bool:
+        """Whether nothing is to be trained."""
+        return self.dry or bool(LOOKING & set(self.options))
 
 
 def read(argv: list[str]) -> Line:
@@ -88,8 +94,9 @@ def rewritten(word: str, is_sweep: bool = False) -> str:
         raise ConfigError(f"{word!r} is not a setting, which is written name=value, e.g. trainer.steps=500")
     value = re.sub(r"(^|,)~(?=/)", lambda match: match[1] + str(Path.home()), value)
     value = "null" if value == "None" else as_text(key, value, is_sweep)
-    is_nested = "." in key and not key.startswith(("+", "hydra.")) and not {"@", "/"} & set(key)
-    return f"{'++' if is_nested else ''}{key}={value}"
+    is_free = not key.startswith(("+", "hydra.")) and not {"@", "/"} & set(key)
+    is_nested = "." in key or value.startswith("{")
+    return f"{'++' if is_free and is_nested else ''}{key}={value}"
 
 
 def as_text(key: str, value: str, is_sweep: bool) -> str:

@@ -5,15 +5,14 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-import yaml
 from torch import Tensor
 
 from gan_lab import checkpoint
 from gan_lab.build import build_dataset, build_game
-from gan_lab.choices import CONFIG, find_run
+from gan_lab.choices import find_run, stored
 from gan_lab.datasets import Dataset
 from gan_lab.ema import Ema
-from gan_lab.errors import CheckpointError, ConfigError
+from gan_lab.errors import CheckpointError, ConfigError, ResourceError
 from gan_lab.logbook import read_json
 
 
@@ -37,18 +36,17 @@ class Run:
         if weights not in ("ema", "raw"):
             raise ConfigError(f"weights={weights} is not known; choose ema or raw.")
         self.folder = find_run(folder)
-        self.config = {
-            **yaml.safe_load((self.folder / CONFIG).read_text(encoding="utf-8")),
-            "trust": list(trust),
-        }
+        self.config = {**stored(self.folder), "trust": list(trust)}
         self.summary = read_json(self.folder / "summary.json")
-        self.which, self.weights, self.device = checkpoint, weights, torch.device(device)
+        self.which, self.weights, self.device = checkpoint, weights, device_of(device)
 
     @cached_property
     def state(self) -> dict:
         folder = self.folder / "checkpoints"
         if self.which == "last":
             return checkpoint.load_newest(folder)
+        if self.which != "best" and not str(self.which).isdecimal():
+            raise ConfigError(f"checkpoint={self.which} must be last, best or a step that the run keeps.")
         path = folder / ("best.pt" if self.which == "best" else f"step-{int(self.which):08d}.pt")
         if not path.exists():
             kept = ", ".join(str(int(p.stem.removeprefix("step-"))) for p in checkpoint.committed(folder))
@@ -95,6 +93,16 @@ class Run:
         """Images of the seeds seed ... seed + n - 1, [n, C, H, W] in [0, 1]; points [n, D] as they are."""
         samples = self.generate(self.latents(range(seed, seed + n)))
         return samples.add(1).div(2).clamp(0, 1) if samples.dim() == 4 else samples
+
+
+def device_of(word: str) -> torch.device:
+    try:
+        device = torch.device(word)
+    except RuntimeError:
+        raise ConfigError(f"device={word} is not known; choose cpu, cuda or cuda:0.") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ResourceError(f"device={word}: this machine has no CUDA device. Set device=cpu.")
+    return device
 
 
 def interpolate(start: Tensor, end: Tensor, steps: int, way: str = "spherical") -> Tensor:

@@ -23,7 +23,7 @@ from gan_lab.trainer import Trainer, rate_of
 def play(config: dict, run_dir: Path, world: World, resume: bool) -> dict:
     """Assemble a run on this rank, train it, and close its books whatever happens."""
     settings = Settings(**config["trainer"])
-    tune_process(settings, world.size)
+    tune_process(settings, world.device, world.size)
     say = print if world.first else lambda *_: None
     trainer, dataset = assemble(config, world)
 
@@ -32,7 +32,7 @@ def play(config: dict, run_dir: Path, world: World, resume: bool) -> dict:
         restore(trainer, checkpoint.load_newest(run_dir / "checkpoints", say=say))
         if trainer.progress >= 1:
             raise ConfigError(
-                f"The run is complete at step {trainer.step}. To go on, give it more: trainer.steps={2 * trainer.step}."
+                f"The run is complete at step {trainer.step}. To go on, give it more: {more(trainer, settings)}."
             )
         seconds = trainer.seconds / max(1, trainer.step)
     else:
@@ -63,7 +63,7 @@ def play(config: dict, run_dir: Path, world: World, resume: bool) -> dict:
     status = "failed"
     try:
         if not resume:
-            book.text("config", "```\n" + (run_dir / "config.yaml").read_text() + "```")
+            book.text("config", "```\n" + (run_dir / "config.yaml").read_text(encoding="utf-8") + "```")
         with signals(stop):
             trainer.run([reporter, painter, saver, teller])
         status = "stopped" if received else "finished"
@@ -80,15 +80,16 @@ def play(config: dict, run_dir: Path, world: World, resume: bool) -> dict:
         book.summarise(signal=received[0])
         say(f"Stopped at step {trainer.step} and saved. To go on: gan-lab resume {shown(run_dir)}")
     else:
-        say(closing(run_dir, trainer))
+        say(closing(run_dir, trainer, settings))
     return book.summary
 
 
 def dry_run(config: dict) -> None:
     """Compose, build and take two steps on the real data; print what a run would be, and write nothing."""
     settings = Settings(**config["trainer"])
-    tune_process(settings, 1)
-    trainer, dataset = assemble(config, World(0, 1, device_of(settings)))
+    device = device_of(settings)
+    tune_process(settings, device, 1)
+    trainer, dataset = assemble(config, World(0, 1, device))
     seconds = rehearse(trainer, rounds=2)
     game = trainer.game
     print(opening(config, trainer, dataset, seconds))
@@ -113,7 +114,10 @@ def assemble(config: dict, world: World) -> tuple[Trainer, Dataset]:
     """The dataset, the game and the trainer of a configuration, on this rank's device; complaints come first."""
     settings = Settings(**config["trainer"])
     dataset = build_dataset(config)
-    game = build_game(config)
+    try:
+        game = build_game(config)
+    except (MemoryError, RuntimeError) as error:
+        raise translated(error, settings) from error
     tell(compat.complaints(compat.Parts(dataset, game, settings, config["optimizer_overrides"], world.size)))
     if world.first:
         print(f"{config['run']['name']}: {dataset.describe()}", flush=True)
@@ -197,9 +201,10 @@ def rehearse(trainer: Trainer, rounds: int = 3) -> float:
             if trainer.world.device.type == "cuda":
                 torch.cuda.synchronize()
             times.append(time.perf_counter() - started)
-    except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise translated(error, None) from error
+    except (MemoryError, RuntimeError) as error:
+        known = translated(error, None)
+        if known is not error:
+            raise known from error
         if "shape" in str(error) or "size" in str(error):
             raise ConfigError(f"The parts do not fit together: {str(error).splitlines()[0]}") from error
         raise
@@ -240,7 +245,8 @@ def opening(config: dict, trainer: Trainer, dataset: Dataset, seconds: float | N
     place = "resident" if trainer.loader.resident else "streamed"
     threads = f", {torch.get_num_threads()} threads" if world.device.type == "cpu" else ""
     devices = f"{world.size} x {world.device.type}" if world.size > 1 else str(world.device)
-    goal = f"{trainer.total:,} steps" if trainer.total else f"{settings.max_minutes:g} minutes"
+    bounds = [f"{trainer.total:,} steps"] if trainer.total else []
+    goal = " or ".join(bounds + ([f"{settings.max_minutes:g} minutes"] if settings.max_minutes else []))
     if trainer.step:
         goal = f"step {trainer.step:,} to {goal}"
     how = f"{precision_name(trainer.amp)}{threads}, {place} data"
@@ -253,20 +259,29 @@ def opening(config: dict, trainer: Trainer, dataset: Dataset, seconds: float | N
     return line + (" For a shorter look: trainer.max_minutes=5" if left > 600 else "")
 
 
-def closing(run_dir: Path, trainer: Trainer) -> str:
+def more(trainer: Trainer, settings: Settings) -> str:
+    """The setting that gives a run as much again, by the bounds that it has reached."""
+    words = []
+    if trainer.max_seconds and trainer.seconds >= trainer.max_seconds:
+        words.append(f"trainer.max_minutes={2 * trainer.max_seconds / 60:g}")
+    if settings.steps and trainer.step >= settings.steps:
+        words.append(f"trainer.steps={2 * trainer.step}")
+    if settings.epochs and trainer.epochs >= settings.epochs:
+        words.append(f"trainer.epochs={2 * settings.epochs:g}")
+    return " ".join(words)
+
+
+def closing(run_dir: Path, trainer: Trainer, settings: Settings) -> str:
     """Where to look and what to type next."""
     place = shown(run_dir)
     grids = sorted((run_dir / "samples").glob("step-*.png"))
-    more = f"trainer.steps={2 * trainer.step}"
-    if trainer.max_seconds and trainer.seconds >= trainer.max_seconds:
-        more = f"trainer.max_minutes={2 * trainer.max_seconds / 60:g}"
     lines = [
         f"Finished: {trainer.step:,} steps, {trainer.images:,} images in {duration(trainer.seconds)}.",
         f"  samples      {shown(grids[-1])}" if grids else "",
         f"  the training {shown(run_dir / 'progress.gif')}" if grids else "",
         f"  curves       tensorboard --logdir {shown(run_dir.parent)}",
         f"  more samples gan-lab sample {place}",
-        f"  train on     gan-lab resume {place} {more}",
+        f"  train on     gan-lab resume {place} {more(trainer, settings)}",
     ]
     return "\n".join(line for line in lines if line)
 

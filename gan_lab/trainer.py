@@ -81,12 +81,13 @@ class Trainer:
         """Play until the bound, or until somebody sets `stopping`."""
         self.game.train()
         started = time.monotonic() - self.seconds
-        over = self.world.any(self.progress >= 1)
+        over = self.progress >= 1
         while not over:
             self.watched = any((self.step + 1) % observer.every == 0 for observer in observers)
             self.round()
-            self.seconds = time.monotonic() - started
-            over = self.world.any(self.progress >= 1 or self.stopping)
+            # By one clock, so that bounds and learning rates are the same on all ranks
+            self.seconds, stopping = self.world.most(time.monotonic() - started, self.stopping)
+            over = bool(self.progress >= 1 or stopping)
             for observer in observers:
                 if over or self.step % observer.every == 0:
                     observer.tell(self)
@@ -185,8 +186,10 @@ def turns_of(count: int | str | dict) -> Callable[[int], int]:
         if count.keys() - {"usual", "warm", "first", "every"} or not {"usual", "warm"} <= count.keys():
             raise ValueError(f"turns={count} must hold usual and warm, and may hold first and every.")
         usual, warm, first, every = count["usual"], count["warm"], count.get("first", 0), count.get("every")
-        if any(not isinstance(n, int) or n < 1 for n in (usual, warm)):
+        if not all(type(n) is int and n > 0 for n in (usual, warm)):
             raise ValueError(f"turns={count}: usual and warm must be whole numbers from 1.")
+        if not all(type(n) is int and n >= 0 for n in (first, every or 0)):
+            raise ValueError(f"turns={count}: first and every must be whole numbers.")
         return lambda step: warm if step < first or (every and step % every == 0) else usual
     try:
         share = Fraction(str(count))

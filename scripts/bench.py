@@ -208,8 +208,9 @@ def configuration(work: Work, *overrides: str) -> dict:
 def assembled(work: Work, *overrides: str) -> Trainer:
     config = configuration(work, *overrides)
     settings = Settings(**config["trainer"])
-    machine.tune_process(settings, 1)
-    return session.assemble(config, World(0, 1, machine.device_of(settings)))[0]
+    device = machine.device_of(settings)
+    machine.tune_process(settings, device, 1)
+    return session.assemble(config, World(0, 1, device))[0]
 
 
 def endless(loader) -> Iterator:

@@ -1,6 +1,7 @@
 """The command line: what is typed, what comes of it, and what is said when it cannot."""
 
 import csv
+import errno
 import json
 import logging
 import os
@@ -143,6 +144,16 @@ def test_debug_shows_the_traceback_and_a_bug_asks_for_a_report(calls, capsys):
     assert said(capsys, "train", "seed=9")[0] == 128 + 15
 
 
+@pytest.mark.parametrize("where", ["gan_lab.launch.train", "hydra.core.utils._save_config"])
+def test_a_full_disk_is_a_sentence_wherever_it_is_met(calls, capsys, monkeypatch, where):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(where, full)
+    code, _, err = said(capsys, "train")
+    assert code == 6 and err.startswith("gan-lab: The disk is full. Free some space") and len(err.splitlines()) == 1
+
+
 def test_hydras_own_traceback_is_there_for_who_asks(calls, capsys, monkeypatch):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     assert "ConfigCompositionException" in said(capsys, "train", "sed=1")[2]
@@ -184,6 +195,13 @@ def test_settings_that_no_yaml_lists(calls):
     assert config["optimizer"]["amsgrad"] is True and config["loss"]["penalties"][0]["every"] == 2
     assert config["trainer"]["turns"] == {"generator": "1/2"} and config["trainer"]["clip"] is None
     assert config["optimizer_overrides"] == {"discriminator": {"lr": 4e-4}}
+
+
+def test_a_mapping_is_laid_over_what_there_is(calls):
+    main(["train", "optimizer_overrides={discriminator:{lr:0.01}}", "trainer={steps:5}"])
+    config = calls[0]["config"]
+    assert config["optimizer_overrides"] == {"discriminator": {"lr": 0.01}}
+    assert config["trainer"]["steps"] == 5 and config["trainer"]["precision"] == "auto"
 
 
 def test_another_optimizer_for_one_player(calls):
@@ -281,6 +299,9 @@ def test_torchrun_composes_once(calls, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     main(["train"])
     assert calls == ["follow"]
+    for words in (["--dry-run"], ["--cfg", "job"], ["--help"]):  # nobody would be there to follow
+        assert main(["train", *words]) == 0
+    assert calls == ["follow"] and main(["train", "-m", "seed=0,1"]) == 2
 
 
 def test_what_is_read_only_costs_no_torch(tmp_path):

@@ -46,7 +46,16 @@ def work(rank, port, folder):
         for name, words in EQUAL.items():
             answers[name] = weights(play(trainer_of(config_of(*words), world), ROUNDS))
         torch.set_default_dtype(torch.float32)
-        for case in (batch_norm, drift, bad_loss, stop, shared_buffers, rounds_of_one_rank, checkpoint_of_two):
+        for case in (
+            batch_norm,
+            drift,
+            bad_loss,
+            stop,
+            one_clock,
+            shared_buffers,
+            rounds_of_one_rank,
+            checkpoint_of_two,
+        ):
             answers[case.__name__] = case(rank, world)
     torch.save(answers, f"{folder}/rank-{rank}.pt")
 
@@ -101,6 +110,23 @@ def stop(rank, world):
 
     trainer.run([Stopper()])
     return trainer.step
+
+
+def one_clock(rank, world):
+    """Learning rates that follow the clock are the same on both ranks, though one of them is late."""
+    words = ["trainer.steps=null", "trainer.max_minutes=0.01", "trainer.schedule=linear"]
+    trainer = trainer_of(config_of(*words), world)
+    rates = []
+
+    class Watch:
+        every = 1
+
+        def tell(self, trainer):
+            rates.append(trainer.seats[0].optimizer.param_groups[0]["lr"])
+            time.sleep(0.02 * rank)
+
+    trainer.run([Watch()])
+    return rates
 
 
 def shared_buffers(rank, world):
@@ -196,6 +222,11 @@ def test_each_rank_sees_its_half_of_the_global_batch(ranks):
     assert torch.equal(torch.cat(halves), whole["label"])
 
 
+def test_the_clock_is_the_same_on_both_ranks(ranks):
+    one, two = (answers["one_clock"] for answers in ranks)
+    assert one == two and one[0] > one[-1]
+
+
 def test_a_resumed_run_of_two_ranks_ends_in_the_same_bits(ranks):
     assert [answers["checkpoint_of_two"] for answers in ranks] == [True, True]
 
@@ -204,7 +235,7 @@ def test_a_world_of_one_needs_no_process_group():
     world = World()
     flag = torch.tensor(True)
     assert world.agree(flag) is flag
-    assert world.any(False) is False
+    assert world.most(0.5, False) == [0.5, False]
     assert world.broadcast({"a": 1}) == {"a": 1}
     module = torch.nn.Linear(1, 1)
     assert world.wrap(module) is module

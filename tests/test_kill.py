@@ -121,10 +121,13 @@ def test_a_second_signal_ends_at_once(tmp_path):
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    print('first', flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print('still the first', flush=True)\n"
+        "    time.sleep(0.6)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    time.sleep(60)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50)
-    assert done.stdout == "first\n"
+    assert done.stdout == "first\nstill the first\n"
     assert done.returncode == 128 + signal.SIGTERM
 
 

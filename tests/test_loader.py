@@ -5,8 +5,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gan_lab import machine
 from gan_lab.datasets import Dataset, Digits
+from gan_lab.errors import ResourceError
 from gan_lab.loader import Loader
+from gan_lab.settings import Trainer
 
 
 class Numbers(Dataset):
@@ -130,3 +133,27 @@ def test_augmentation_bits_follow_seed_epoch_and_index():
     (other,) = Loader(Numbers(20), 5, seed=0).batch(2)
     for index, bits in zip(other["label"].tolist(), other["bits"].tolist(), strict=True):
         assert by_index[0][index] == bits, "whatever the batch size"
+
+
+# --- The machine that it lies on -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [AttributeError, ValueError, OSError])
+def test_memory_is_guessed_where_the_system_does_not_tell(monkeypatch, error):
+    """Windows has no `sysconf`, and that of macOS does not know the free pages."""
+
+    def sysconf(name):
+        raise error(name)
+
+    assert machine.free_memory() > 0
+    monkeypatch.setattr(machine.os, "sysconf", sysconf)
+    assert machine.free_memory() == 4 << 30
+    assert machine.is_resident(Trainer(), Numbers(10), torch.device("cpu"))
+
+
+def test_a_gpu_that_is_not_there_is_a_sentence(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert machine.device_of(Trainer(device="cuda:0")) == torch.device("cuda:0")
+    with pytest.raises(ResourceError, match="trainer.device=cuda:1: this machine has 1 CUDA devices, from cuda:0"):
+        machine.device_of(Trainer(device="cuda:1"))

@@ -93,6 +93,13 @@ def test_depth_and_growth_are_numbers(depth, growth):
     assert outs == [4 * growth**i for i in reversed(range(depth))] + [1]
 
 
+@pytest.mark.parametrize("word", ["latent_dim", "channels", "width"])
+@pytest.mark.parametrize("network", [dcgan.Generator, mlp.Generator])
+def test_counts_below_one_are_refused(network, word):
+    with pytest.raises(ValueError, match=f"^{word}=0 must be at least 1"):
+        network(**{"latent_dim": 4, "channels": 1, "image_size": 8, word: 0})
+
+
 def test_scores_are_raw():
     critic = mlp.Discriminator(1, 4, width=4)
     with torch.no_grad():

@@ -6,9 +6,11 @@ import pytest
 import torch
 import yaml
 from helpers import config_of, fingerprint, leaves, made, play, trainer_of
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gan_lab import checkpoint, launch, session
 from gan_lab.errors import CheckpointError, ConfigError
+from gan_lab.settings import Trainer
 
 ROUNDS = 12
 KINDS = {
@@ -215,6 +217,24 @@ def test_a_run_that_is_over_says_how_to_go_on(tmp_path):
     checkpoint.save(tmp_path / "checkpoints", made("trainer.steps=3", rounds=3).state_dict())
     with pytest.raises(ConfigError, match="complete at step 3.*trainer.steps=6"):
         launch.train(config_of("trainer.steps=3"), tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("bound", "more"),
+    [("trainer.epochs=0.5", "trainer.epochs=1"), ("trainer.max_minutes=0.0001", "trainer.max_minutes=0.0002")],
+)
+def test_it_names_the_bound_that_was_reached(bound, more):
+    config = config_of("trainer.steps=1000000", bound)
+    trainer = trainer_of(config)
+    trainer.run()
+    assert session.more(trainer, Trainer(**config["trainer"])) == more
+
+
+def test_tensorboard_keeps_the_step_that_a_run_resumes_from(tmp_path):
+    for steps in (2, 3):
+        launch.train(config_of(f"trainer.steps={steps}", "trainer.log_every=1"), tmp_path, resume=steps == 3)
+    seen = EventAccumulator(str(tmp_path)).Reload().Scalars("learning_rate/generator")
+    assert [event.step for event in seen] == [1, 2, 3]
 
 
 def test_a_run_without_a_checkpoint_never_starts_from_scratch(tmp_path):

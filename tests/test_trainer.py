@@ -39,7 +39,21 @@ def test_a_warm_up_is_as_in_the_official_code_of_wgan():
 
 @pytest.mark.parametrize(
     "count",
-    [0, -1, "2/3", "zero", 1.5, None, "1/0", {"usual": 1}, {"usual": 1, "warm": 0}, {"usual": 1, "warm": 2, "x": 1}],
+    [
+        0,
+        -1,
+        "2/3",
+        "zero",
+        1.5,
+        None,
+        "1/0",
+        {"usual": 1},
+        {"usual": 1, "warm": 0},
+        {"usual": 1, "warm": 2, "x": 1},
+        {"usual": 1, "warm": 2, "first": "a"},
+        {"usual": True, "warm": 2},
+        {"usual": 1, "warm": 2, "every": -1},
+    ],
 )
 def test_other_turns_are_refused(count):
     with pytest.raises(ValueError, match="turns="):
@@ -186,6 +200,32 @@ def test_the_state_of_the_optimizer_stays_finite_over_a_skipped_update():
     for seat in trainer.seats:
         for state in seat.optimizer.state.values():
             assert all(torch.isfinite(value).all() for value in state.values())
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
+def test_a_skipped_first_update_is_as_if_it_had_not_been(optimizer):
+    """Fused momentum would otherwise begin with whatever lies in memory."""
+    trainer = made(f"optimizer={optimizer}")
+    for seat in trainer.seats:
+        for parameter in seat.parameters:
+            parameter.grad = torch.full_like(parameter, float("nan"))
+        seat.update(torch.tensor(float("nan")), 0, trainer.world.agree)
+        for state in seat.optimizer.state.values():
+            assert all((value == 0).all() for value in state.values())
+
+
+def test_an_optimizer_that_asks_for_the_loss_again_is_a_sentence():
+    with pytest.raises(ConfigError, match="^optimizer_overrides.generator: LBFGS asks for the loss again"):
+        made("optimizer_overrides={generator: {_target_: torch.optim.LBFGS}}")
+
+
+@pytest.mark.parametrize("word", ["foreach", "differentiable"])
+def test_kernels_that_exclude_each_other(word):
+    if word == "foreach":
+        assert not made("optimizer.foreach=true", rounds=1).seats[0].guarded
+    else:
+        with pytest.raises(ConfigError, match="^optimizer: `fused` does not support `differentiable`"):
+            made("optimizer.differentiable=true")
 
 
 class Book:

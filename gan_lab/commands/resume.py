@@ -1,17 +1,16 @@
 """Go on with a run that was stopped or interrupted: the same game, exactly where it was."""
 
-from pathlib import Path
 from typing import Any
 
 from gan_lab import schema
-from gan_lab.choices import CONFIG, find_run, meant
+from gan_lab.choices import find_run, meant, stored
 from gan_lab.commands.train import code_of, follow, is_follower
-from gan_lab.errors import CheckpointError, ConfigError
+from gan_lab.errors import ConfigError
 from gan_lab.overrides import read, written
 
 LOOP = ("steps", "epochs", "max_minutes", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints",
         "samples", "device", "devices", "workers", "threads", "placement")  # fmt: skip
-CHANGEABLE = (*(f"trainer.{name}" for name in LOOP), "trust")
+CHANGEABLE = (*(f"trainer.{name}" for name in LOOP), "dataset.path", "dataset.root", "trust")
 USAGE = f"""usage: gan-lab resume RUN [setting=value ...]
 
 RUN is the directory of a run, such as outputs/dcgan_digits/20261120-140502.
@@ -29,7 +28,7 @@ def main(argv: list[str]) -> int | None:
     run, overrides = find_run(argv[0]), changes(argv[1:])
 
     # Take nothing on trust that the file itself asks for
-    config = schema.check(stored(run / CONFIG) | {"trust": overrides.pop("trust", [])})
+    config = schema.check(stored(run) | {"trust": overrides.pop("trust", [])})
     for key, value in overrides.items():
         put(config, key, value)
     config = schema.check(config)
@@ -37,18 +36,6 @@ def main(argv: list[str]) -> int | None:
     from gan_lab import launch
 
     return code_of(launch.train(config, run.absolute(), written(argv[1:]), resume=True))
-
-
-def stored(file: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise CheckpointError(f"{str(file)!r} cannot be read: {str(error).splitlines()[0]}") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{str(file)!r} holds no configuration")
-    return config
 
 
 def changes(words: list[str]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from gan_lab.errors import ConfigError
+from gan_lab.errors import ConfigError, ResourceError
 
 USAGE = """usage: gan-lab sample RUN [key=value ...]
 
@@ -41,14 +41,14 @@ class Options:
 
 
 def main(argv: list[str]) -> int | None:
-    if not argv or argv[0] in ("-h", "--help"):
+    if not argv or {"-h", "--help"} & set(argv):
         print(USAGE)
         return None
     options = parse(argv[1:])
-    seeds = seeds_of(options.seeds) if options.seeds else list(range(options.n))
+    seeds = list(range(options.n)) if options.seeds is None else seeds_of(options.seeds)
+    check(options, seeds)
 
-    from gan_lab import pictures
-    from gan_lab.run import Run, interpolate
+    from gan_lab.run import Run
 
     run = Run(
         argv[0],
@@ -57,14 +57,25 @@ def main(argv: list[str]) -> int | None:
         device=options.device,
         trust=options.trust,
     )
+    try:
+        print(draw(run, options, seeds))
+    except OSError as error:
+        place = error.filename or options.out or run.folder
+        raise ResourceError(f"cannot write to {str(place)!r}: {error.strerror}; choose a place with out=...") from error
+    return None
+
+
+def draw(run, options: Options, seeds: list[int]) -> Path:
+    """What the options ask for, as files; returns where it lies."""
+    from gan_lab import pictures
+    from gan_lab.run import interpolate
+
     folder = run.folder / "generated"
     latents = run.latents(seeds)
     name = f"step-{run.state['step']:08d}-{options.weights}"
 
     # Walk from seed to seed, and around where a GIF repeats
     if options.interpolate:
-        if len(seeds) < 2:
-            raise ConfigError("interpolate needs two seeds or more, for example seeds=3,8.")
         ends = [*zip(latents, latents[1:], strict=False)] + ([(latents[-1], latents[0])] if options.gif else [])
         import torch
 
@@ -89,8 +100,19 @@ def main(argv: list[str]) -> int | None:
         path = free(Path(options.out or folder / f"{name}.png"))
         drawn = run.dataset.draw({"fixed": samples}, None) if samples.dim() != 4 else {"fixed": pictures.grid(samples)}
         pictures.save_png(drawn["fixed"], path)
-    print(path)
-    return None
+    return path
+
+
+def check(options: Options, seeds: list[int]) -> None:
+    """ConfigError for options that do not go together."""
+    if options.interpolate not in (None, "linear", "spherical"):
+        raise ConfigError(f"interpolate={options.interpolate} is not known; choose linear or spherical.")
+    if options.interpolate and len(seeds) < 2:
+        raise ConfigError("interpolate needs two seeds or more, for example seeds=3,8.")
+    if options.interpolate and options.files:
+        raise ConfigError("files=true makes single samples, and interpolate a walk: leave out one of them.")
+    if options.gif and not options.interpolate:
+        raise ConfigError("gif=true shows a walk between seeds: add interpolate=spherical.")
 
 
 def parse(words: list[str]) -> Options:

@@ -3,13 +3,16 @@
 import os
 from typing import Any
 
+from gan_lab.errors import ConfigError
 from gan_lab.overrides import read, with_demo
 
 
 def main(argv: list[str]) -> int:
     line = read(argv)
+    if "WORLD_SIZE" in os.environ and {"-m", "--multirun"} & set(line.options):
+        raise ConfigError("torchrun starts the processes of one run, so it takes no sweep: leave out -m.")
     if is_follower():
-        return follow()
+        return 0 if line.only_looks else follow()
 
     from gan_lab.callbacks import recorded
     from gan_lab.config import Stop, follow_hydra

@@ -75,7 +75,7 @@ class Dataset:
         """What was found, in one to three lines."""
         height, width = self.image_size
         colour = "grey" if self.channels == 1 else "colour"
-        return f"{len(self):,} {colour} images of {height} x {width} pixels, {self.describe_classes()}"
+        return f"{len(self):,} {colour} images of {height} x {width} pixels in [-1, 1], {self.describe_classes()}"
 
     def describe_classes(self) -> str:
         if not self.classes:

@@ -40,6 +40,9 @@ class Points(Dataset):
         """Each sample set but "real" over this dataset's own points or density, which every picture shows anyway."""
         return {name: self.plot(points, critic) for name, points in views.items() if name != "real"}
 
+    def describe_range(self) -> str:
+        return f"in [{float(self.points.min()):.3g}, {float(self.points.max()):.3g}]"
+
     def plot(self, points: Tensor, critic: Critic | None) -> np.ndarray:
         raise NotImplementedError
 
@@ -81,7 +84,8 @@ class GaussianMixture(Points):
             if self.layout == "ring"
             else f"on a grid of step {self.distance:g}"
         )
-        return f"{len(self):,} points in the plane: {len(self.centres)} Gaussians of sigma {self.sigma:g} {way}"
+        mixture = f"{len(self.centres)} Gaussians of sigma {self.sigma:g} {way}"
+        return f"{len(self):,} points in the plane: {mixture}, {self.describe_range()}"
 
     def exact(self, samples: Tensor) -> dict[str, float]:
         """How many modes are found, and which share of the samples is good.
@@ -123,7 +127,8 @@ class Gaussian1D(Points):
         super().__init__(mean + std * torch.randn(size, 1, generator=torch.Generator().manual_seed(seed)))
 
     def describe(self) -> str:
-        return f"{len(self):,} points on the line: a Gaussian of mean {self.mean:g} and deviation {self.std:g}"
+        gaussian = f"a Gaussian of mean {self.mean:g} and deviation {self.std:g}"
+        return f"{len(self):,} points on the line: {gaussian}, {self.describe_range()}"
 
     def exact(self, samples: Tensor) -> dict[str, float]:
         """Mean and standard deviation of the samples, to be held against the true ones."""

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm as with_spectral_norm
 
-from gan_lab.networks.layers import dcgan_init, halvings, norm2d, pair
+from gan_lab.networks.layers import check_counts, dcgan_init, halvings, norm2d, pair
 
 
 class Generator(nn.Module):
@@ -17,6 +17,7 @@ class Generator(nn.Module):
         self, latent_dim: int, channels: int, image_size: int | list[int], width: int = 64, norm: str = "batch"
     ):
         super().__init__()
+        check_counts(latent_dim=latent_dim, channels=channels, width=width)
         times = halvings(image_size)
         height, wide = (side >> times for side in pair(image_size))
         widths = [width * min(2**i, 8) for i in reversed(range(times))] or [width]
@@ -58,6 +59,7 @@ class Discriminator(nn.Module):
         head: str = "flatten",
     ):
         super().__init__()
+        check_counts(channels=channels, width=width)
         times = halvings(image_size)
         height, wide = (side >> times for side in pair(image_size))
         widths = [width * min(2**i, 8) for i in range(times)]

@@ -27,6 +27,12 @@ def halvings(image_size: int | list[int]) -> int:
     return min(pair(image_size)).bit_length() - 3
 
 
+def check_counts(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name}={count} must be at least 1.")
+
+
 SIDES = sorted(b << k for b in (4, 5, 6, 7) for k in range(12))
 
 

@@ -5,7 +5,7 @@ import math
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm as with_spectral_norm
 
-from gan_lab.networks.layers import norm1d, pair
+from gan_lab.networks.layers import check_counts, norm1d, pair
 
 
 class Generator(nn.Module):
@@ -26,6 +26,7 @@ class Generator(nn.Module):
         norm: str = "batch",
     ):
         super().__init__()
+        check_counts(latent_dim=latent_dim, channels=channels, width=width, growth=growth)
         widths = [latent_dim] + [width * growth**i for i in range(depth)]
         layers = []
         for i, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
@@ -55,6 +56,7 @@ class Discriminator(nn.Module):
         spectral_norm: bool = False,
     ):
         super().__init__()
+        check_counts(channels=channels, width=width, growth=growth)
         inputs = channels * math.prod(pair(image_size) if image_size else ())
         widths = [inputs] + [width * growth**i for i in reversed(range(depth))]
         layers = [nn.Flatten()]
