@@ -1,10 +1,7 @@
 """One process, spawned workers or torchrun: where a configuration becomes a run."""
 
-import json
 import os
-import platform
 import socket
-import subprocess
 import sys
 import time
 import traceback
@@ -13,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from gan_lab import __version__, checkpoint
+from gan_lab import checkpoint
 from gan_lab.distributed import World, joined
 from gan_lab.errors import ConfigError, GanLabError
 from gan_lab.machine import device_count, device_of, signals
@@ -30,13 +27,12 @@ def train(config: dict, run_dir: Path, overrides: list[str] = (), *, resume: boo
     settings = Settings(**config["trainer"])
     with locked(run_dir):
         checkpoint.sweep(run_dir / "checkpoints")
-        record(config, run_dir, overrides)
         if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
-            return under_torchrun((config, str(run_dir), resume))
+            return under_torchrun((config, str(run_dir), resume, overrides))
         size = device_count(settings)
         if size > 1:
-            return spawned(config, run_dir, resume, size)
-        return play(config, run_dir, World(0, 1, device_of(settings)), resume)
+            return spawned(config, run_dir, resume, overrides, size)
+        return play(config, run_dir, World(0, 1, device_of(settings)), resume, overrides)
 
 
 def follow() -> dict:
@@ -53,13 +49,13 @@ def under_torchrun(mine: tuple | None) -> dict:
     cuda = torch.cuda.is_available()
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if cuda else torch.device("cpu")
     with joined(rank, size, device) as world:
-        config, run_dir, resume = world.broadcast(mine)
+        config, run_dir, resume, overrides = world.broadcast(mine)
         if config["trainer"]["device"] == "cpu":
             world.device = torch.device("cpu")
-        return play(config, Path(run_dir), world, resume)
+        return play(config, Path(run_dir), world, resume, overrides)
 
 
-def spawned(config: dict, run_dir: Path, resume: bool, size: int) -> dict:
+def spawned(config: dict, run_dir: Path, resume: bool, overrides: list[str], size: int) -> dict:
     """Train with `size` processes on this machine, one for each device."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -67,7 +63,8 @@ def spawned(config: dict, run_dir: Path, resume: bool, size: int) -> dict:
     context = torch.multiprocessing.get_context("spawn")
     said = context.SimpleQueue()
     workers = [
-        context.Process(target=work, args=(rank, size, config, str(run_dir), resume, said)) for rank in range(size)
+        context.Process(target=work, args=(rank, size, config, str(run_dir), resume, overrides, said))
+        for rank in range(size)
     ]
     received = []
 
@@ -103,13 +100,13 @@ def spawned(config: dict, run_dir: Path, resume: bool, size: int) -> dict:
     return next(r for r in results if isinstance(r, dict))
 
 
-def work(rank, size, config, run_dir, resume, said):
+def work(rank, size, config, run_dir, resume, overrides, said):
     """What a spawned process does."""
     device = device_of(Settings(**config["trainer"]))
     device = torch.device("cuda", rank) if device.type == "cuda" else device
     try:
         with joined(rank, size, device) as world:
-            summary = play(config, Path(run_dir), world, resume)
+            summary = play(config, Path(run_dir), world, resume, overrides)
         if rank == 0:
             said.put(summary)
     except GanLabError as error:
@@ -118,43 +115,6 @@ def work(rank, size, config, run_dir, resume, said):
     except Exception:
         said.put(traceback.format_exc())
         sys.exit(1)
-
-
-# The run directory
-
-
-def record(config: dict, run_dir: Path, overrides) -> None:
-    """Write what made the run: configuration, overrides (those of a resumed run below), versions and git state."""
-    import yaml
-
-    checkpoint.write_text(run_dir / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-    with (run_dir / "overrides.txt").open("a", encoding="utf-8") as file:
-        file.writelines(f"{override}\n" for override in overrides)
-    facts = {
-        "gan_lab": __version__,
-        "git": git_state(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "platform": platform.platform(),
-        "cpu_count": os.cpu_count(),
-        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-    }
-    checkpoint.write_text(run_dir / "environment.json", json.dumps(facts, indent=2) + "\n")
-
-
-def git_state() -> dict | None:
-    """Commit and dirt of the repository that gan-lab runs from; None where it is installed from a wheel."""
-    here = Path(__file__).parent
-
-    def git(*words):
-        done = subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    try:
-        commit = git("rev-parse", "HEAD") if (here.parent / ".git").exists() else None
-        return {"commit": commit, "dirty": bool(git("status", "--porcelain"))} if commit else None
-    except FileNotFoundError:
-        return None
 
 
 @contextmanager

@@ -75,8 +75,13 @@ class Table:
         self.rewrite()
 
     def add(self, row: dict) -> None:
-        self.rows.append(row)
-        if row.keys() - set(self.columns):
+        """Append a row, or complete the last one where it is of the same step."""
+        again = bool(self.rows) and int(self.rows[-1]["step"]) == int(row["step"])
+        if again:
+            self.rows[-1] |= row
+        else:
+            self.rows.append(row)
+        if again or row.keys() - set(self.columns):
             self.columns += [name for name in row if name not in self.columns]
             self.rewrite()
         else:
@@ -100,9 +105,8 @@ class Reporter:
         self.images, self.time, self.summarised = None, time.monotonic(), 0.0
 
     def tell(self, trainer) -> None:
-        rounds = len(trainer.terms)
         values = trainer.report()
-        self.check(trainer, rounds)
+        self.check(trainer)
         if self.book is None:
             return
         now, images = time.monotonic(), trainer.images
@@ -118,17 +122,17 @@ class Reporter:
             self.summarised = now
             self.book.summarise(status="running", step=trainer.step, images=images, seconds=round(trainer.seconds, 2))
 
-    def check(self, trainer, rounds):
+    def check(self, trainer):
         for seat in trainer.seats:
+            planned = len(seat.taken)
             skipped, first = seat.report()
             if not skipped:
                 continue
-            planned = sum(trainer.turns[seat.name](s) for s in range(trainer.step - rounds, trainer.step))
             tail = f"the {seat.name}'s loss or gradient was not finite, first at step {first}"
             scaled = seat.scaler.is_enabled()  # fp16 skips by design until it finds its scale, and now and then later
             if skipped >= planned and not (scaled and seat.scaler.get_scale() >= LEAST_SCALE):
                 raise DivergedError(
-                    f"Diverged: in all of the last {rounds} steps {tail}. Lower optimizer.lr, or set "
+                    f"Diverged: in all of the last {planned} updates {tail}. Lower optimizer.lr, or set "
                     "trainer.clip=1.0 or trainer.precision=fp32; the last checkpoint is from before it."
                 )
             if not scaled:
@@ -157,6 +161,15 @@ class Painter:
             self.book.picture(name, array, trainer.step, keep=i == 0)
         if exact:
             self.book.scalars(exact, trainer.step)
+            self.keep_best(exact, trainer)
+
+    def keep_best(self, exact, trainer):
+        """Save `best.pt` whenever the figure that the dataset goes by is higher than ever in this run."""
+        figure = exact.get(f"exact/{self.dataset.exact_best}")
+        if figure is None or figure <= self.book.summary.get("best", {}).get("value", -1.0):
+            return
+        checkpoint.save(self.book.folder / "checkpoints", trainer.state_dict(), name="best")
+        self.book.summarise(best={"metric": f"exact/{self.dataset.exact_best}", "value": figure, "step": trainer.step})
 
     def exact(self, game):
         """Judgements that need no network, where the dataset knows the truth."""

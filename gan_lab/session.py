@@ -1,6 +1,7 @@
 """One rank's run from a configuration to its last word: assembled, rehearsed, trained and written down."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,11 +17,12 @@ from gan_lab.logbook import Logbook, Painter, Reporter, Saver, Teller, duration,
 from gan_lab.machine import device_of, is_resident, precision, precision_name, signals, translated, tune_process
 from gan_lab.models import Game
 from gan_lab.player import Player, Seat
+from gan_lab.record import record
 from gan_lab.settings import Trainer as Settings
 from gan_lab.trainer import Trainer, rate_of
 
 
-def play(config: dict, run_dir: Path, world: World, resume: bool) -> dict:
+def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Sequence[str] = ()) -> dict:
     """Assemble a run on this rank, train it, and close its books whatever happens."""
     settings = Settings(**config["trainer"])
     tune_process(settings, world.device, world.size)
@@ -46,6 +48,7 @@ def play(config: dict, run_dir: Path, world: World, resume: bool) -> dict:
         with signals(lambda number: setattr(trainer, "stopping", True)):
             trainer.run(observers)
         return {}
+    record(config, run_dir, overrides)
     facts = {"device": str(world.device), "devices": world.size, "precision": precision_name(trainer.amp)}
     book = Logbook(run_dir, step=trainer.step, facts={**facts, "version": __version__, "name": config["run"]["name"]})
     teller = Teller(settings.log_every, trainer.total, book)

@@ -57,7 +57,7 @@ class Trainer:
         self.parameters = [p for seat in seats for p in seat.parameters]
         self.shared = [*game.objective.buffers()]  # state of no player: averaged over ranks after each round
         self.step, self.batches, self.seconds = 0, 0, 0.0
-        self.terms: list[dict[str, Tensor]] = []  # what the rounds since the last report said, on the device
+        self.terms: list[dict[str, Tensor]] = []  # what every turn since the last report said, on the device
         self.stopping = False
         self.watched = True  # whether this round measures gradient norms, because observers are told after it
 
@@ -100,12 +100,10 @@ class Trainer:
         hand = [self.loader.batch(self.batches + i) for i in range(fresh)]
         seed_networks(seed_of(self.seed, "networks", self.world.rank, step), self.world.device)
         factor = self.rate(self.progress, step)
-        said = {}
         for seat in self.seats:
             seat.set_rates(factor)
             for turn in range(counts[seat.name]):
-                said |= self.turn(seat, step, turn, hand[fresh - counts[seat.name] + turn])
-        self.terms.append(said)
+                self.turn(seat, step, turn, hand[fresh - counts[seat.name] + turn])
         self.world.average_(self.shared)
         self.step, self.batches = step + 1, self.batches + fresh
         if self.step % self.ema_every == 0:
@@ -116,7 +114,7 @@ class Trainer:
         """How many batches a round draws: one for each turn of the player with the most."""
         return max(self.turns[seat.name](step) for seat in self.seats)
 
-    def turn(self, seat: Seat, step: int, turn: int, batches: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    def turn(self, seat: Seat, step: int, turn: int, batches: list[dict[str, Tensor]]) -> None:
         """One turn: one loss over all micro-batches, one update. Everybody else is frozen."""
         for parameter in self.parameters:
             parameter.requires_grad_(False)
@@ -125,7 +123,7 @@ class Trainer:
         seat.optimizer.zero_grad(set_to_none=True)
 
         # Add up the gradients of the micro-batches
-        total, said = 0.0, {}
+        total = 0.0
         for i, batch in enumerate(batches):
             self.game.noise.at(step, seat.name, turn, shard=self.loader.mine[i], shards=self.loader.shards)
             with seat.hold(last=i == len(batches) - 1):
@@ -135,16 +133,15 @@ class Trainer:
                     loss = sum(losses.values()) / len(batches)
                 seat.scaler.scale(loss).backward()
             total = total + loss.detach()
-            said |= {f"loss/{seat.name}/{name}": term.detach() for name, term in losses.items()}
-            said |= {f"{seat.name}/{name}": value for name, value in logs.items()}
+            self.terms.append({f"loss/{seat.name}/{name}": term.detach() for name, term in losses.items()})
+            self.terms.append({f"{seat.name}/{name}": value for name, value in logs.items()})
 
         norm = seat.update(total, step, self.world.agree, measure=self.watched)
-        said |= {f"grad_norm/{seat.name}": norm} if self.watched else {}
+        self.terms += [{f"grad_norm/{seat.name}": norm}] if self.watched else []
         self.game.settle(seat.name)
-        return said
 
     def report(self) -> dict[str, float]:
-        """The mean of every term since the last report; waits for the device."""
+        """The mean of every term since the last report, of this rank; waits for the device."""
         names = dict.fromkeys(name for said in self.terms for name in said)
         means = {name: torch.stack([s[name].float() for s in self.terms if name in s]).mean() for name in names}
         self.terms.clear()

@@ -718,13 +718,13 @@ def test_a_mode_counts_from_a_tenth_of_its_fair_share():
     for share, modes in ((125, 2), (124, 1)):  # of 10,000: fair is 1,250
         samples = mixture.centres[0].repeat(10_000, 1)
         samples[:share] = mixture.centres[5]
-        assert mixture.exact(samples) == {"modes": modes, "good_share": 1.0}
+        assert mixture.exact(samples) == {"modes": modes, "good_share": 1.0, "quality": modes / 8}
 
 
 def test_samples_beyond_three_sigma_are_not_good():
     mixture = ring()
     samples = mixture.centres.repeat(100, 1) * (1 + 3.1 * 0.02 / 2)
-    assert mixture.exact(samples) == {"modes": 0, "good_share": 0}
+    assert mixture.exact(samples) == {"modes": 0, "good_share": 0, "quality": 0}
 
 
 def test_the_grid_has_its_step_and_lies_around_the_origin():

@@ -8,6 +8,7 @@ from PIL import Image
 import gan_lab
 from gan_lab import launch
 from gan_lab.cli import main
+from gan_lab.logbook import read_csv
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +93,20 @@ def test_a_notebook_chooses_weights_as_the_command_does(run):
     averaged, raw = gan_lab.load(run), gan_lab.load(run, weights="raw", checkpoint=2)
     assert averaged.sample(3).shape == (3, 1, 16, 16)
     assert not torch.equal(averaged.sample(3), raw.sample(3))
+
+
+def test_a_run_with_exact_figures_keeps_its_best_checkpoint(tmp_path):
+    small = ["model.generator.width=8", "model.discriminator.width=8", "trainer.samples=16", "trainer.threads=1"]
+    words = [
+        "model=gan",
+        "dataset=ring8",
+        "trainer.steps=4",
+        "trainer.sample_every=1",
+        f"hydra.run.dir={tmp_path}/ring",
+    ]
+    assert main(["train", *words, *small]) == 0
+    best = gan_lab.load(tmp_path / "ring", checkpoint="best")
+    told = best.summary["best"]
+    assert best.state["step"] == told["step"]
+    figures = [row["exact/quality"] for row in read_csv(tmp_path / "ring" / "metrics.csv")]
+    assert len(figures) == 4 and told["value"] == pytest.approx(max(map(float, figures)), rel=1e-5)

@@ -22,6 +22,7 @@ class Dataset:
     """
 
     exact_samples = 0  # how many generated samples `exact` wants to see; 0 where it has nothing to say
+    exact_best: str | None = None  # which of its figures, higher being better, chooses a run's best checkpoint
 
     def __init__(
         self,

@@ -53,6 +53,8 @@ class GaussianMixture(Points):
     `distance` is the ring's radius, or the step of the grid.
     """
 
+    exact_best = "quality"
+
     def __init__(
         self,
         layout: Literal["ring", "grid"],
@@ -92,12 +94,14 @@ class GaussianMixture(Points):
 
         A sample is good within 3 sigma of its nearest centre (98.9 % of real ones are); a mode is found when at least a
         tenth of its fair share of the samples, N / modes, is good and nearest to it. Meant for N of some 10,000.
+        `quality` is the share of modes found times the share of good samples.
         """
         far, nearest = torch.cdist(samples.double().cpu(), self.centres.double()).min(dim=1)
         good = far <= 3 * self.sigma
         hits = torch.bincount(nearest[good], minlength=len(self.centres))
         found = hits >= 0.1 * len(samples) / len(self.centres)
-        return {"modes": float(found.sum()), "good_share": float(good.double().mean())}
+        modes, share = float(found.sum()), float(good.double().mean())
+        return {"modes": modes, "good_share": share, "quality": modes / len(self.centres) * share}
 
     def plot(self, points: Tensor, critic: Critic | None) -> np.ndarray:
         shade = None

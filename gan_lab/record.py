@@ -1,0 +1,45 @@
+"""What made a run: its configuration, the overrides, versions and git state, in files beside its results."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import yaml
+
+from gan_lab import __version__, checkpoint
+
+
+def record(config: dict, run_dir: Path, overrides: Sequence[str]) -> None:
+    """Write what made the run: configuration, overrides (those of a resumed run below), versions and git state."""
+    checkpoint.write_text(run_dir / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    with (run_dir / "overrides.txt").open("a", encoding="utf-8") as file:
+        file.writelines(f"{override}\n" for override in overrides)
+    facts = {
+        "gan_lab": __version__,
+        "git": git_state(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+    checkpoint.write_text(run_dir / "environment.json", json.dumps(facts, indent=2) + "\n")
+
+
+def git_state() -> dict | None:
+    """Commit and dirt of the repository that gan-lab runs from; None where it is installed from a wheel."""
+    here = Path(__file__).parent
+
+    def git(*words):
+        done = subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    try:
+        commit = git("rev-parse", "HEAD") if (here.parent / ".git").exists() else None
+        return {"commit": commit, "dirty": bool(git("status", "--porcelain"))} if commit else None
+    except FileNotFoundError:
+        return None
