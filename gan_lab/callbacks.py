@@ -155,15 +155,16 @@ def end_sweep(place: Path) -> None:
 
 
 def table(place: Path) -> list[dict[str, Any]]:
-    """The jobs of a sweep, printed in columns and written to sweep.csv."""
+    """The jobs of a sweep with the settings that differ, printed in columns and written to sweep.csv."""
     entries = [json.loads(file.read_text(encoding="utf-8")) for file in place.rglob(RECORD)]
     entries.sort(key=lambda entry: entry["job"])
     names = list(dict.fromkeys(name for entry in entries for name in entry.get("metrics", {})))
+    common = set.intersection(*(set(entry["overrides"]) for entry in entries)) if len(entries) > 1 else set()
     rows = [["job", "status", "seconds", *names, "settings", "error"]]
     for entry in entries:
         numbers = [entry.get("seconds"), *(entry.get("metrics", {}).get(name) for name in names)]
         cells = ["" if number is None else f"{number:.4g}" for number in numbers]
-        settings = " ".join(entry["overrides"])
+        settings = " ".join(word for word in entry["overrides"] if word not in common)
         rows.append([str(entry["job"]), entry["status"], *cells, settings, entry.get("error", "")])
 
     # Print and write the same
