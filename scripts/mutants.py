@@ -136,13 +136,13 @@ MUTANTS = [
     Mutant(
         "bad losses let through",
         "gan_lab/player.py",
-        "finite = agree(torch.isfinite(norm + loss))",
-        "finite = agree(torch.ones_like(norm).bool())",
+        "finite = agree(all_finite(gradients, loss))",
+        "finite = agree(torch.ones_like(loss).bool())",
         "tests/test_trainer.py",
     ),
     Mutant(
         "rehearsal leaves its trace",
-        "gan_lab/launch.py",
+        "gan_lab/session.py",
         "trainer.load_state_dict(before)",
         "pass",
         "tests/test_trainer.py",
@@ -150,8 +150,8 @@ MUTANTS = [
     Mutant(
         "ranks do not agree",
         "gan_lab/player.py",
-        "finite = agree(torch.isfinite(norm + loss))",
-        "finite = torch.isfinite(norm + loss)",
+        "finite = agree(all_finite(gradients, loss))",
+        "finite = all_finite(gradients, loss)",
         "tests/test_ddp.py",
     ),
     Mutant(
