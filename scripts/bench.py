@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from gan_lab import launch, machine, session
+from gan_lab import machine, record, session
 from gan_lab.build import build_game
 from gan_lab.config import compose
 from gan_lab.datasets import Dataset
@@ -332,7 +332,7 @@ def cpu_name() -> str:
 
 def commit() -> str:
     """The commit that is measured, with a + if files differ from it."""
-    state = launch.git_state()
+    state = record.git_state()
     return state["commit"][:12] + "+" * state["dirty"] if state else "unknown"
 
 
