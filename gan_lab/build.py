@@ -11,6 +11,7 @@ from torch import nn
 from gan_lab.datasets import Dataset
 from gan_lab.errors import ConfigError
 from gan_lab.models import Game
+from gan_lab.schedule import turns_of
 from gan_lab.settings import Trainer
 from gan_lab.signatures import OURS, within
 
@@ -144,8 +145,6 @@ def takes_closure(optimizer: type) -> bool:
 
 def build_turns(game: Game, settings: Trainer) -> dict[str, Callable[[int], int]]:
     """Turns of each player, as the game says, unless `trainer.turns` says otherwise."""
-    from gan_lab.trainer import turns_of
-
     try:
         return {player: turns_of(settings.turns.get(player, usual)) for player, usual in game.turns.items()}
     except ValueError as error:

@@ -18,8 +18,9 @@ from gan_lab.machine import device_of, is_resident, precision, precision_name, s
 from gan_lab.models import Game
 from gan_lab.player import Player, Seat
 from gan_lab.record import record
+from gan_lab.schedule import rate_of
 from gan_lab.settings import Trainer as Settings
-from gan_lab.trainer import Trainer, rate_of
+from gan_lab.trainer import Trainer
 
 
 def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Sequence[str] = ()) -> dict:

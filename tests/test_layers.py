@@ -10,13 +10,14 @@ import gan_lab
 
 PACKAGE = Path(gan_lab.__file__).parent
 
-BOTTOM = {"errors", "noise", "pictures", "settings"}
+BOTTOM = {"errors", "noise", "pictures", "schedule", "settings"}
 ZERO = {"networks", "losses", "datasets", "metrics"}
 TWO = {"player", "loader", "ema", "checkpoint", "logbook", "distributed"}
 MAY_IMPORT = {  # parts of gan_lab; a module that is not listed is of the top layer and may import all
     "__init__": {"run"},
     "errors": set(),
     "noise": set(),
+    "schedule": set(),
     "pictures": {"errors"},
     "settings": {"errors"},
     **{name: {name} | BOTTOM for name in ZERO},

@@ -13,7 +13,7 @@ from gan_lab import session
 from gan_lab.errors import ConfigError, DivergedError
 from gan_lab.logbook import Reporter
 from gan_lab.models import Terms
-from gan_lab.trainer import rate_of, turns_of
+from gan_lab.schedule import rate_of, turns_of
 
 # --- Turns -----------------------------------------------------------------------------------------------------------
 
