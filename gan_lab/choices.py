@@ -1,15 +1,18 @@
 """Where the configuration lies, what each of its groups offers, and which word was probably meant."""
 
 import os
+import re
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from gan_lab.errors import CheckpointError
+from gan_lab.errors import CheckpointError, ConfigError
 
 CONFIG = "config.yaml"  # what `launch` writes into a run
 HERE = Path(__file__).parent
 CONF = HERE / "conf" if (HERE / "conf" / "config.yaml").is_file() else HERE.parent / "conf"  # a wheel has the first
+SENTENCE_END = re.compile(r"(?<=\.)(?<!\bal\.)(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bcf\.)\s")  # not that of "et al. 2014"
 
 
 def own_folders() -> list[Path]:
@@ -18,26 +21,63 @@ def own_folders() -> list[Path]:
 
 
 def groups() -> list[str]:
-    """The config groups: dataset, experiment, loss, ..."""
-    return sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra")
+    """The config groups, as config.yaml lists them: dataset, experiment, loss, loss/penalty, ..."""
+    import yaml
+
+    defaults = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))["defaults"]
+    return sorted(group for default in defaults if isinstance(default, dict) for group in default if " " not in group)
 
 
 def choices(group: str) -> dict[str, Path]:
     """The names that `group=` takes and their files; a file of the user's own replaces a built-in of its name."""
-    found = {}
+    found, inner = {}, [each for each in groups() if each.startswith(f"{group}/")]
     for folder in (CONF, *own_folders()):
         found |= {
             path.relative_to(folder / group).with_suffix("").as_posix(): path
             for path in (folder / group).rglob("*.yaml")
+            if path.parent == folder / group or path.parent.relative_to(folder).as_posix() not in inner
         }
     return dict(sorted(found.items()))
 
 
+def find_file(word: str) -> tuple[str, str, Path]:
+    """Group, name and YAML file that a word stands for: model/dcgan, dcgan where one group has it, mine/model/my.yaml.
+
+    ConfigError with the nearest name if there is none.
+    """
+    path = Path(word).expanduser()
+    if path.suffix == ".yaml" and path.is_file():
+        return group_of(path), path.stem, path
+    known = {f"{group}/{name}": (group, name, file) for group in groups() for name, file in choices(group).items()}
+    asked = word.replace("=", "/", 1)
+    same = [full for full in known if full == asked] or [full for full in known if full.endswith(f"/{asked}")]
+    if len(same) == 1:
+        return known[same[0]]
+    if same:
+        raise ConfigError(f"{word!r} may be {' or '.join(same)}: write one of them in full")
+    near = meant(asked, known) or meant(asked, [name for _, name, _ in known.values()])
+    raise ConfigError(f"there is no part {word!r}{near or '; gan-lab ls models lists the models, for example'}")
+
+
+def group_of(path: Path) -> str:
+    """The group in whose folder a YAML file lies, as my_conf/model/mine.yaml in that of the models."""
+    folder = f"/{path.absolute().parent.as_posix()}"
+    found = [group for group in groups() if folder.endswith(f"/{group}")]
+    if not found:
+        raise ConfigError(f"{str(path)!r} does not lie in the folder of a group: {', '.join(groups())}")
+    return max(found, key=len)
+
+
 def description(path: Path) -> str:
-    """The first comment of a YAML file, without its mark."""
+    """The comment that a YAML file begins with, without its marks; one of several lines as far as a sentence ends."""
     with path.open(encoding="utf-8") as lines:
-        comments = (line.lstrip("# ").rstrip() for line in lines if line.startswith("#"))
-        return next((comment for comment in comments if not comment.startswith("@package")), "")
+        block = [line.lstrip("# ").rstrip() for line in takewhile(lambda line: line.startswith("#"), lines)]
+    comments = [comment for comment in block if not comment.startswith("@package")]
+    for number in range(1, len(comments)):
+        ends = [end.start() for end in SENTENCE_END.finditer(f"{' '.join(comments[:number])} ")]
+        if ends:
+            return " ".join(comments)[: ends[-1]]
+    return " ".join(comments)
 
 
 def runs(root: Path, name: str = "summary.json") -> list[Path]:

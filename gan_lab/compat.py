@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from gan_lab.datasets import Dataset
+from gan_lab.losses.views import Packing
 from gan_lab.models import Game
 from gan_lab.settings import Trainer
 
@@ -37,7 +38,7 @@ def missing_keys(parts):
 
 def penalised_batch_norm(parts):
     """A penalty on each sample's gradient needs a critic that scores each sample by itself."""
-    penalties = [p.name for p in parts.game.objective.penalties if p.per_sample and p.player == "critic"]
+    penalties = [n for n, p in parts.game.objective.penalties.items() if p.per_sample and p.at == "judge"]
     for name in parts.game.critics:
         if penalties and mixes_batch(getattr(parts.game, name)):
             yield (
@@ -46,9 +47,48 @@ def penalised_batch_norm(parts):
             )
 
 
+def hidden_trunk(parts):
+    """A term that reads the critic's features needs a critic that shows them."""
+    readers = [n for n, p in parts.game.objective.penalties.items() if p.reads_trunk]
+    for name in parts.game.critics:
+        if readers and "trunk" not in dict(getattr(parts.game, name).named_children()):
+            yield (
+                f"{readers[0]} reads what the trunk of the {name} makes of a sample, and this {name} has no submodule "
+                f"'trunk'. Set ~loss.penalties.{readers[0]}, or give the network a trunk and a head."
+            )
+
+
+def views_of_points(parts):
+    views = [n for n, v in parts.game.objective.views.items() if v.images_only]
+    if views and parts.dataset.image_size is None:
+        yield f"The view {views[0]} changes images, and this dataset holds points. Set loss/view=[]."
+
+
+def views_and_conditions(parts):
+    """A view that mixes rows would show the critic a sample beside another sample's condition."""
+    views = [n for n, v in parts.game.objective.views.items() if v.couples_batch]
+    conditions = [key for key in parts.game.needs if key != "image"]
+    if views and conditions:
+        yield (
+            f"The view {views[0]} puts samples in other places of the batch, away from their {conditions[0]}. "
+            "Set loss/view=[]."
+        )
+
+
+def uneven_packs(parts):
+    micro_batch = parts.settings.batch_size // parts.world_size
+    for name, view in parts.game.objective.views.items():
+        if isinstance(view, Packing) and micro_batch % view.size:
+            fits = max(1, micro_batch // view.size) * view.size * parts.world_size
+            yield (
+                f"The view {name} packs {view.size} samples, and {micro_batch} on a device cannot be packed evenly. "
+                f"Set trainer.batch_size={fits}."
+            )
+
+
 def unbounded_critic(parts):
     objective = parts.game.objective
-    if not objective.bounded and not any(p.per_sample for p in objective.penalties):
+    if not objective.bounded and not any(p.per_sample for p in objective.penalties.values()):
         yield (
             "This loss has neither a clip nor a penalty, so that the critic's scores run away. "
             "Set loss.clip=0.01, or choose loss=wgan_gp."
@@ -111,6 +151,10 @@ def unknown_players(parts):
 RULES = (
     missing_keys,
     penalised_batch_norm,
+    hidden_trunk,
+    views_of_points,
+    views_and_conditions,
+    uneven_packs,
     unbounded_critic,
     handed_fakes,
     uneven_batch,

@@ -7,16 +7,19 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher as BasicLauncher
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn as JobReturn
 from hydra.errors import MissingConfigException, OverrideParseException
 from hydra.experimental.callback import Callback as Callback
 from hydra.plugins.search_path_plugin import SearchPathPlugin
@@ -33,12 +36,17 @@ from gan_lab.settings import Settings
 
 @dataclass
 class Job:
-    """One training: its checked configuration, its directory, the settings that made it, its number in a sweep."""
+    """One training: its checked configuration, its directory, the settings that made it, its number in a sweep.
+
+    A job of a sweep that is resumed goes on from its checkpoint where it has one (`resume`), with some `changes`.
+    """
 
     config: dict[str, Any]
     run_dir: Path
     overrides: list[str]
     number: int | None = None
+    resume: bool = False
+    changes: list[str] = field(default_factory=list)
 
 
 class Stop(BaseException):
@@ -262,6 +270,7 @@ def job_tag(overrides, keys):
 
 OmegaConf.register_new_resolver("gan_lab.name", run_name, replace=True)
 OmegaConf.register_new_resolver("gan_lab.tag", job_tag, replace=True)
+OmegaConf.register_new_resolver("gan_lab.times", lambda a, b: a * b, replace=True)
 
 
 class OwnFolders(SearchPathPlugin):
@@ -274,9 +283,15 @@ class OwnFolders(SearchPathPlugin):
             search_path.prepend(provider="gan-lab", path=f"file://{folder}")
 
 
+PLUGINS = str(Path(__file__).parent / "_plugins")  # where Hydra finds our part of its namespace
+
+
 @contextmanager
 def own_folders(folders: list[Path]) -> Iterator[None]:
+    if PLUGINS not in sys.path:
+        sys.path.append(PLUGINS)
     Plugins.instance().register(OwnFolders)
+    Plugins.instance().register(import_module("hydra_plugins.gan_lab_launcher").Local)
     OwnFolders.folders = folders
     try:
         yield

@@ -154,7 +154,7 @@ class Painter:
         game.noise.at("preview", trainer.step)
         with game.using(dict(trainer.ema.networks)):
             latents = game.draw_latents(range(self.count))
-            views = game.preview(self.batch, latents)
+            views = game.preview(self.batch, latents, trainer.step)
             drawn = self.dataset.draw({k: v.float() for k, v in views.items()}, game.critic)
             exact = self.exact(game)
         for i, (name, array) in enumerate(drawn.items()):

@@ -23,6 +23,7 @@ class Noise:
     def __init__(self, seed: int = 0, device: torch.device | str = "cpu"):
         self.seed, self.device = seed, torch.device(device)
         self.place, self.shard, self.shards = (), 0, 1
+        self.scope = ""  # one critic of several has a name here
 
     def at(self, *place: int | str, shard: int = 0, shards: int = 1) -> "Noise":
         """Move to a place of training, such as (step, player, turn), and to one shard of its global batch."""

@@ -25,7 +25,11 @@ MARGIN = 40  # pixels around a plot, for numbers and legend
 
 
 def grid(images: Tensor, columns: int | None = None, padding: int = 2, least_width: int = 256) -> np.ndarray:
-    """Images [N, C, H, W] in [-1, 1], C = 1 or 3, side by side as uint8 [H, W, 3]; small ones are enlarged."""
+    """Images [N, C, H, W] in [-1, 1], side by side as uint8 [H, W, 3]; small ones are enlarged.
+
+    One channel is grey and three are colours; more are several pictures that were packed into one.
+    """
+    images = images.reshape(-1, 1 if images.shape[1] % 3 else 3, *images.shape[2:])
     columns = min(columns or math.ceil(math.sqrt(len(images))), len(images))
     rows = math.ceil(len(images) / columns)
 

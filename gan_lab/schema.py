@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_lab import settings
-from gan_lab.choices import meant
+from gan_lab.choices import choices, groups, meant
 from gan_lab.errors import ConfigError
 from gan_lab.signatures import OURS, Parameter, Signature, find, is_number, is_whole, signature
 
@@ -127,6 +127,9 @@ class Schema:
             return
         if kind.fits(value) or (isinstance(value, dict) and "_target_" in value and kind.takes_parts):
             yield from self.inside(key, value)
+        elif isinstance(value, dict) and kind.fits({}) and (halves := [n for n, v in value.items() if is_half(v)]):
+            for name in halves:
+                yield f"{key}.{name} has no _target_, the class that it builds{choice(name)}"
         else:
             yield f"{key}={shown(value)} must be {kind.words}{self.remedy(key.rpartition('.')[2], value, kind.words)}"
 
@@ -164,6 +167,17 @@ class Schema:
         if prefix and len(known) <= 12:
             return f"; {prefix.rstrip('.')} takes {', '.join(known)}"
         return "; gan-lab train --cfg job shows all"
+
+
+def is_half(value: Any) -> bool:
+    """Whether a value sets something in a part that is not there."""
+    return isinstance(value, dict) and "_target_" not in value
+
+
+def choice(name: str) -> str:
+    """The option of an inner group that was probably meant."""
+    offered = [group for group in groups() if "/" in group and name in choices(group)]
+    return f"; did you mean to choose it, {offered[0]}=[{name}]?" if offered else ""
 
 
 def settings_of(name: str) -> Signature:

@@ -21,6 +21,7 @@ from gan_lab.record import record
 from gan_lab.schedule import rate_of
 from gan_lab.settings import Trainer as Settings
 from gan_lab.trainer import Trainer
+from gan_lab.transfer import start_from
 
 
 def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Sequence[str] = ()) -> dict:
@@ -39,6 +40,7 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
             )
         seconds = trainer.seconds / max(1, trainer.step)
     else:
+        say(start_from(trainer, settings.init_from)) if settings.init_from else None
         seconds = rehearse(trainer) if world.size == 1 else None
     say(opening(config, trainer, dataset, seconds), flush=True) if world.first else None
 
@@ -94,6 +96,7 @@ def dry_run(config: dict) -> None:
     device = device_of(settings)
     tune_process(settings, device, 1)
     trainer, dataset = assemble(config, World(0, 1, device))
+    print(start_from(trainer, settings.init_from)) if settings.init_from else None
     seconds = rehearse(trainer, rounds=2)
     game = trainer.game
     print(opening(config, trainer, dataset, seconds))

@@ -15,6 +15,8 @@ class Trainer:
     epochs: float | None = None  # passes over the dataset, instead of steps
     max_minutes: float | None = None  # wall-clock bound, alone or beside steps
 
+    init_from: str | None = None  # a run whose weights to start from, as far as they fit
+
     batch_size: int = 64  # images in one forward pass, over all devices
     accumulate: int = 1  # forward passes behind one update; the effective batch is batch_size * accumulate
     turns: dict[str, Any] = field(default_factory=dict)  # player -> n, "1/n" or {usual, warm, first, every}

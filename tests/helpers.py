@@ -12,6 +12,7 @@ import yaml
 from omegaconf import OmegaConf
 
 import gan_lab
+from gan_lab import config as _resolvers  # noqa: F401
 from gan_lab import session
 from gan_lab.build import build_dataset
 from gan_lab.distributed import World
@@ -20,6 +21,7 @@ from gan_lab.errors import ConfigError
 ROOT = Path(gan_lab.__file__).parents[1]
 CONF = ROOT / "conf"
 GROUPS = ("dataset", "model", "loss", "optimizer", "trainer")
+INNER = ("loss/penalty", "loss/view")  # several of one are joined by +
 TINY = {
     "trainer.steps": 100,
     "trainer.batch_size": 8,
@@ -39,18 +41,32 @@ def names(group: str) -> list[str]:
 
 
 def config_of(*words: str) -> dict:
-    """The plain configuration of a tiny run; words are `group=choice` and `dotted.key=value`, as a user types them."""
+    """The plain configuration of a tiny run; words are `group=choice` and `dotted.key=value`."""
     pairs = [word.split("=", maxsplit=1) for word in words]
     chosen = {"dataset": "digits", "model": "gan", "loss": "non_saturating", "optimizer": "adam", "trainer": "default"}
     chosen |= {key: value for key, value in pairs if key in GROUPS}
     config = {group: OmegaConf.create(yaml_of(group, name)) for group, name in chosen.items()}
     config |= {"seed": 0, "optimizer_overrides": {}, "trust": [], "run": {"name": "test", "root": "outputs"}}
     config = OmegaConf.create(config)
+    for group, chosen_names in pairs:
+        if group in INNER:
+            for name in chosen_names.split("+"):
+                config = OmegaConf.merge(config, packaged(group, name))
     narrow(config.model)
-    values = TINY | {key: yaml.safe_load(value) for key, value in pairs if key not in GROUPS}
+    values = TINY | {key: yaml.safe_load(value) for key, value in pairs if key not in (*GROUPS, *INNER)}
     for key, value in values.items():
         OmegaConf.update(config, key, value, force_add=True)
     return OmegaConf.to_container(config, resolve=True)
+
+
+def packaged(group, name):
+    """A file of an inner group, under the package that its first line names."""
+    path = CONF / group / f"{name}.yaml"
+    package = path.read_text().split("@package ", maxsplit=1)[1].split("\n", maxsplit=1)[0]
+    node = OmegaConf.create({}) if package != "_global_" else OmegaConf.load(path)
+    if package != "_global_":
+        OmegaConf.update(node, package, OmegaConf.load(path), force_add=True)
+    return node
 
 
 @cache

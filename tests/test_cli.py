@@ -83,9 +83,11 @@ WRONG = {
     "train lr=1": "unknown setting 'lr'; did you mean 'optimizer.lr'?",
     "train model=dcgn": "unknown model 'dcgn'; did you mean 'dcgan'?",
     "train experiment=dcgan_digit": "unknown experiment 'dcgan_digit'; did you mean 'dcgan_digits'?",
-    "train loss=wgan_gp loss.penalties.0.weigth=5": "unknown setting 'loss.penalties.0.weigth'; did you mean "
-    "'loss.penalties.0.weight'?",
-    "train loss=hinge loss.penalties.0.weight=5": "loss.penalties.0.weight=5 cannot be set: list index out of range",
+    "train loss=wgan_gp loss.penalties.gradient_penalty.weigth=5": "unknown setting "
+    "'loss.penalties.gradient_penalty.weigth'; did you mean "
+    "'loss.penalties.gradient_penalty.weight'?",
+    "train loss=hinge loss.penalties.r1.weight=5": "loss.penalties.r1 has no _target_, the class that it builds; "
+    "did you mean to choose it, loss/penalty=[r1]?",
     "train optimizer_overrides.generator.lrr=1": "unknown setting 'optimizer_overrides.generator.lrr'; did you mean "
     "'optimizer_overrides.generator.lr'?",
     "train trainer.steps=abc": "trainer.steps='abc' must be a whole number or null",
@@ -189,10 +191,10 @@ def test_a_dry_run_writes_nothing(calls, tmp_path):
 
 
 def test_settings_that_no_yaml_lists(calls):
-    main(["train", "optimizer.amsgrad=true", "loss=wgan_gp", "loss.penalties.0.every=2", "trainer.turns.generator=1/2",
-          "optimizer_overrides.discriminator.lr=4e-4", "trainer.clip=None"])  # fmt: skip
+    main(["train", "optimizer.amsgrad=true", "loss=wgan_gp", "loss.penalties.gradient_penalty.every=2",
+          "trainer.turns.generator=1/2", "optimizer_overrides.discriminator.lr=4e-4", "trainer.clip=None"])  # fmt: skip
     config = calls[0]["config"]
-    assert config["optimizer"]["amsgrad"] is True and config["loss"]["penalties"][0]["every"] == 2
+    assert config["optimizer"]["amsgrad"] is True and config["loss"]["penalties"]["gradient_penalty"]["every"] == 2
     assert config["trainer"]["turns"] == {"generator": "1/2"} and config["trainer"]["clip"] is None
     assert config["optimizer_overrides"] == {"discriminator": {"lr": 4e-4}}
 
@@ -420,7 +422,8 @@ def test_ls(calls, capsys, run):
 # Whatever is typed, the answer is a sentence
 
 KEYS = ["seed", "trainer.steps", "trainer.clip", "trainer.turns", "model", "model.generator", "model.generator.width",
-        "loss.penalties", "loss.penalties.0", "loss.penalties.0.weight", "optimizer.betas", "optimizer_overrides",
+        "loss.penalties", "loss.penalties.gradient_penalty", "loss.penalties.gradient_penalty.weight",
+        "loss/penalty", "loss/view", "optimizer.betas", "optimizer_overrides",
         "optimizer_overrides.discriminator", "run", "run.name", "trust", "dataset", "dataset._target_", "x", "a.b.c",
         "hydra.run.dir", "loss", "+loss", "~loss", "~trainer.steps", "++model._partial_", "optimizer@x"]  # fmt: skip
 VALUES = ["", "0", "-1", "1.5", "nan", "1e400", "null", "None", "true", "[]", "{}", "[1,2]", "{a: 1}", "a b", "'", '"',

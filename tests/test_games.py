@@ -54,7 +54,7 @@ def test_each_loss_moves_all_of_its_player_and_nobody_else(trainer):
 def test_a_loss_that_forgets_a_network_is_noticed():
     """The control of the test above: a generator whose fakes are detached gets no gradient."""
     trainer = made("model=gan")
-    trainer.game.fool = lambda critic, fake, real: losses(adversarial=critic(fake.detach()).mean())
+    trainer.game.fool = lambda critic, fake, real, step: losses(adversarial=critic(fake.detach()).mean())
     for seat, terms, _ in losses_in_order(trainer):
         if seat.name == "generator":
             assert not sum(terms.values()).requires_grad
@@ -104,7 +104,7 @@ def test_previews_are_named_batches_of_samples(trainer):
     (batch,) = trainer.loader.batch(0)
     game = trainer.game
     with game.using(dict(trainer.ema.networks)):
-        views = game.preview(batch, game.draw_latents(range(8)))
+        views = game.preview(batch, game.draw_latents(range(8)), 0)
     assert {"fixed", "real"} <= views.keys()
     for name, view in views.items():
         assert view.shape == batch["image"].shape, name
@@ -156,7 +156,9 @@ def test_reused_fakes_are_handed_on_and_none_is_left(accumulate):
     assert [seat.name for seat in trainer.seats] == ["generator", "discriminator"]
     given, taken = [], []
     fool, judge = trainer.game.fool, trainer.game.judge
-    trainer.game.fool = lambda critic, fake, real: given.append(fake.detach().clone()) or fool(critic, fake, real)
+    trainer.game.fool = lambda critic, fake, real, step: (
+        given.append(fake.detach().clone()) or fool(critic, fake, real, step)
+    )
     trainer.game.judge = lambda critic, real, fake, step: taken.append(fake) or judge(critic, real, fake, step)
     play(trainer, rounds=2)
     assert len(given) == 2 * accumulate

@@ -261,27 +261,23 @@ def test_the_gradient_penalty_trains_the_critic():
 class Constant(Penalty):
     """One, with a gradient of one."""
 
-    name = "constant"
-
     def forward(self, network, *played, noise):
         return network(played[0]).mean() * 0 + 1
 
 
 @pytest.mark.parametrize("every", [1, 4])
 def test_a_lazy_penalty_costs_the_same_on_average(every):
-    objective = Hinge(penalties=[Constant(weight=3.0, every=every)])
-    paid = [
-        objective.penalise("critic", linear_critic(1.0), batch(1), batch(2), step=s, noise=NOISE) for s in range(16)
-    ]
+    objective = Hinge(penalties={"constant": Constant(weight=3.0, every=every)})
+    paid = [objective.penalise("judge", linear_critic(1.0), batch(1), batch(2), step=s, noise=NOISE) for s in range(16)]
     due = [sum(terms.values()) for terms in paid if terms]
     assert len(due) == 16 // every
     assert sum(due) / 16 == 3
-    assert objective.penalise("generator", linear_critic(1.0), batch(1), step=0, noise=NOISE) == {}
+    assert objective.penalise("pay", linear_critic(1.0), batch(1), step=0, noise=NOISE) == {}
 
 
 def test_a_lazy_penalty_is_logged_when_it_is_paid():
     config = config_of("loss=wgan_gp")
-    config["loss"]["penalties"][0]["every"] = 3
+    config["loss"]["penalties"]["gradient_penalty"]["every"] = 3
     trainer = trainer_of(config)
     said = ["loss/discriminator/gradient_penalty" in play(trainer, 1).report() for _ in range(6)]
     assert said == [True, False, False, True, False, False]
@@ -298,7 +294,8 @@ def test_penalties_run_in_float32_under_autocast():
     critic = nn.Sequential(nn.Flatten(), nn.Linear(12, 1))
     with torch.autocast("cpu", torch.bfloat16):
         assert critic(batch(1)).dtype == torch.bfloat16
-        Hinge(penalties=[Watch()]).penalise("critic", critic, batch(1).bfloat16(), batch(2), step=0, noise=NOISE)
+        objective = Hinge(penalties={"watch": Watch()})
+        objective.penalise("judge", critic, batch(1).bfloat16(), batch(2), step=0, noise=NOISE)
     assert seen == [torch.float32] * 3
 
 
@@ -353,19 +350,19 @@ def test_numbers_out_of_range_are_refused_with_their_name(make):
 
 
 class Halved(View):
-    def forward(self, real, fake, noise):
+    def forward(self, real, fake, noise, step):
         return real / 2, fake / 2
 
 
 def test_views_are_the_same_for_judge_and_fool_and_reach_penalties():
     trainer = made("loss=wgan_gp")
     game = trainer.game
-    game.objective.views.append(Halved())
+    game.objective.views["halved"] = Halved()
     seen = []
     critic = lambda x: seen.append(x.detach()) or game.discriminator(x)
     real, fake = torch.full((4, 1, 16, 16), 0.8), torch.full((4, 1, 16, 16), 0.4)
     game.judge(critic, real, fake, 0)
-    game.fool(critic, fake, real)
+    game.fool(critic, fake, real, 0)
     assert [round(x.max().item(), 3) for x in seen[:2]] == [0.4, 0.2]
     assert seen[2].max() <= 0.4, "the penalty sees what the critic sees"
     assert torch.equal(seen[3], fake / 2)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from helpers import config_of, names, play, trainer_of, weights, words_for
+from helpers import INNER, config_of, names, play, trainer_of, weights, words_for
 
 from gan_lab.errors import ConfigError
 
@@ -29,8 +29,7 @@ def check_trains(words, rounds=2, may_skip=False):
         assert skipped <= may_skip * rounds // 2, f"{seat.name} skipped {skipped} updates"
         assert f"grad_norm/{seat.name}" in report
     assert not torch.equal(before, weights(trainer))
-    owed = [penalty.name for penalty in trainer.game.objective.penalties]
-    for name in owed:
+    for name in trainer.game.objective.penalties:
         assert any(re.fullmatch(rf"loss/\w+/{name}(_\w+)?", term) for term in report), f"{name} is not in the log"
     assert may_skip or all(math.isfinite(value) for value in report.values())
 
@@ -56,6 +55,28 @@ def test_every_model_plays_every_loss_or_says_why_not(model, loss):
 def test_complaints_are_few():
     complained = [cell for cell in CELLS if complaints_of(words_of(*cell))]
     assert len(complained) < 0.15 * len(CELLS), complained
+
+
+EXTRAS = [f"{group}={name}" for group in INNER for name in names(group)]
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+@pytest.mark.parametrize("model", names("model"))
+def test_every_model_takes_every_penalty_and_view(model, extra):
+    words = [*words_for(model), "loss=hinge", extra]
+    check_trains([*words, *(REMEDY.search(complaint)[1] for complaint in complaints_of(words))], rounds=17)
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+@pytest.mark.parametrize("loss", names("loss"))
+def test_every_loss_takes_every_penalty_and_view(loss, extra):
+    check_trains([*words_of("gan", loss), extra])
+
+
+def test_all_views_and_penalties_play_together():
+    check_trains(
+        ["loss/penalty=" + "+".join(names("loss/penalty")), "loss/view=" + "+".join(sorted(names("loss/view")))]
+    )
 
 
 @pytest.mark.parametrize("loss", names("loss"))

@@ -50,7 +50,7 @@ def test_nothing_else_is_named(config, target, place, monkeypatch, tmp_path):
     if place == "generator":
         config["model"]["generator"] = payload
     elif place == "penalty":
-        config["loss"]["penalties"] = [payload]
+        config["loss"]["penalties"] = {"mine": payload}
     elif place == "player":
         config["optimizer_overrides"] = {"discriminator": payload}
     else:

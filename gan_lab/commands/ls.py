@@ -9,7 +9,7 @@ from gan_lab.errors import ConfigError
 
 
 def main(argv: list[str]) -> None:
-    kinds = {f"{group}es" if group.endswith("s") else f"{group}s": group for group in groups()}
+    kinds = {plural(group.rpartition("/")[2]): group for group in groups()}
     what, *rest = argv or [""]
     if what in ("", "--help", "-h"):
         print("usage: gan-lab ls WHAT\n\nWHAT is one of: " + ", ".join([*kinds, "runs"]))
@@ -24,6 +24,11 @@ def main(argv: list[str]) -> None:
         raise ConfigError(
             f"cannot list {what!r}{meant(what, [*kinds, 'runs']) or '; try ' + ', '.join([*kinds, 'runs'])}"
         )
+
+
+def plural(group: str) -> str:
+    """datasets, losses, penalties."""
+    return f"{group[:-1]}ies" if group.endswith("y") else f"{group}es" if group.endswith("s") else f"{group}s"
 
 
 def list_runs(words):

@@ -1,7 +1,6 @@
 """What every dataset answers: how much there is, the bytes of some rows, and how these become what a critic sees."""
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ class Dataset:
     """Images with or without labels: uint8 [N, H, W, C] at rest, float32 [B, C, H, W] in [-1, 1] in play.
 
     A subclass gives `load` (the whole set), `__len__`, and `rows` where loading the whole set is no way to get at a
-    few. `labels` are the class numbers [N] when there are classes.
+    few. `labels` are the class numbers [N] when there are classes; `extras` [N, ...] is what else each sample carries.
     """
 
     exact_samples = 0  # how many generated samples `exact` wants to see; 0 where it has nothing to say
@@ -31,11 +30,13 @@ class Dataset:
         labels: Tensor | None = None,
         classes: Sequence[str] = (),
         flip: bool = False,
+        **extras: Tensor,
     ):
         self.channels, self.image_size, self.flip = channels, image_size, flip
-        self.labels, self.classes = labels, list(classes)
+        self.labels, self.classes, self.extras = labels, list(classes), extras
         self.num_classes = len(self.classes)
-        self.gives = ("image", "label") if self.classes else ("image",)
+        self._whole: Batch | None = None
+        self.gives = ("image", *(("label",) if self.classes else ()), *extras)
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -47,14 +48,13 @@ class Dataset:
     def nbytes(self) -> int:
         """Memory that `tensors` takes; known before anything is decoded."""
         height, width = self.image_size
-        return len(self) * (height * width * self.channels + 8 * bool(self.classes))
-
-    @cached_property
-    def _whole(self) -> Batch:
-        return self.load()
+        pixels_and_label = height * width * self.channels + 8 * bool(self.classes)
+        return len(self) * pixels_and_label + sum(extra.nbytes for extra in self.extras.values())
 
     def tensors(self) -> Batch:
         """The whole set: "image" uint8 [N, H, W, C] (points: float32 [N, D]) and, with classes, "label" int64 [N]."""
+        if self._whole is None:  # no cached_property: Python 3.11's lock is one for all datasets, and these may nest
+            self._whole = self.load()
         return self._whole
 
     def rows(self, indices: Tensor) -> Batch:

@@ -38,7 +38,8 @@ class Points(Dataset):
 
     def draw(self, views: Batch, critic: Critic | None = None) -> dict[str, np.ndarray]:
         """Each sample set but "real" over this dataset's own points or density, which every picture shows anyway."""
-        return {name: self.plot(points, critic) for name, points in views.items() if name != "real"}
+        mine = {name: points.reshape(-1, self.channels) for name, points in views.items() if name != "real"}
+        return {name: self.plot(points, critic) for name, points in mine.items()}
 
     def describe_range(self) -> str:
         return f"in [{float(self.points.min()):.3g}, {float(self.points.max()):.3g}]"

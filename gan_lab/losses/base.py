@@ -1,6 +1,7 @@
 """What the scores of real and fake are worth to each side, and what the critic owes beside."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +16,10 @@ class Penalty(nn.Module):
     Karras et al. 2020, appendix B). It runs in float32, outside torch.compile, which has no double backward.
     """
 
-    name = "penalty"
-    player = "critic"  # who owes it: "critic" or "generator"
+    at: Literal["judge", "fool", "pay"] = "judge"  # the move of a game at which it is owed
     per_sample = False  # true: it needs each sample's own score, which batch norm in the critic does not give
     couples_batch = False  # true: the term of a batch is not the mean of the terms of its parts
+    reads_trunk = False  # true: it looks at what the critic's `trunk` makes of a sample
 
     def __init__(self, weight: float = 1.0, every: int = 1):
         super().__init__()
@@ -27,38 +28,46 @@ class Penalty(nn.Module):
         self.weight, self.every = weight, every
 
     def forward(self, network: Critic, *played: Tensor, noise) -> Tensor:
-        """The term as a scalar: of (critic, real, fake) for the critic, of (generator, ...) for the generator."""
+        """The term as a scalar: of (critic, real, fake) at `judge` and `fool`, of (generator, latents) at `pay`."""
         raise NotImplementedError
 
 
 class View(nn.Module):
     """A change of what the critic is shown, the same in its own turn and in the generator's: (real, fake) to the same.
 
-    It must be differentiable in `fake`. What it remembers lies in buffers.
+    It must be differentiable in `fake`. What it remembers is part of its state (`get_extra_state`).
     """
 
-    couples_batch = False
+    couples_batch = False  # true: a row that is shown comes from several rows of the batch, or from another time
+    judge_only = False  # true: the generator's turn goes without it
+    images_only = False  # true: points cannot be shown through it
 
-    def forward(self, real: Tensor, fake: Tensor, noise) -> tuple[Tensor, Tensor]:
+    def forward(self, real: Tensor, fake: Tensor, noise, step: int) -> tuple[Tensor, Tensor]:
         raise NotImplementedError
 
 
 class Objective(nn.Module):
-    """An adversarial objective on raw scores, with its penalties and views.
+    """An adversarial objective on raw scores, with its penalties and views, each under a name of its own.
 
-    `critic_turns`: turns of the critic in a round. Scores are float32, of any shape, higher for real.
+    `critic_turns`: turns of the critic in a round. Scores are float32, of any shape, higher for real. The views are
+    looked through in their order.
     """
 
     compares = False  # true: the generator's loss looks at the scores of real samples too
     couples_batch = False  # true: the loss of a batch is not the mean of the losses of its parts
     bounded = True  # false: the scores run away unless a penalty or a clip holds the critic
 
-    def __init__(self, critic_turns: int = 1, penalties: Sequence[Penalty] = (), views: Sequence[View] = ()):
+    def __init__(
+        self,
+        critic_turns: int = 1,
+        penalties: dict[str, Penalty] | None = None,
+        views: dict[str, View] | None = None,
+    ):
         super().__init__()
         if critic_turns < 1:
             raise ValueError(f"critic_turns={critic_turns} must be at least 1.")
         self.critic_turns = critic_turns
-        self.penalties, self.views = nn.ModuleList(penalties), nn.ModuleList(views)
+        self.penalties, self.views = nn.ModuleDict(penalties), nn.ModuleDict(views)
 
     def critic_loss(self, real: Tensor, fake: Tensor, noise) -> Tensor:
         """What the critic minimises, given its scores of real and fake samples."""
@@ -71,20 +80,21 @@ class Objective(nn.Module):
     def constrain(self, critic: nn.Module) -> None:
         """Put a critic's weights back where they must lie, after its update."""
 
-    def show(self, real: Tensor, fake: Tensor, noise) -> tuple[Tensor, Tensor]:
-        """Real and fake as the critic sees them."""
-        for view in self.views:
-            real, fake = view(real, fake, noise)
+    def show(self, real: Tensor, fake: Tensor, noise, step: int, *, judging: bool = False) -> tuple[Tensor, Tensor]:
+        """Real and fake as the critic sees them, in its own turn (`judging`) or in another's."""
+        for view in self.views.values():
+            if judging or not view.judge_only:
+                real, fake = view(real, fake, noise, step)
         return real, fake
 
-    def penalise(self, player: str, network: Critic, *played: Tensor, step: int, noise) -> dict[str, Tensor]:
-        """The penalties that `player` owes at this step, by name."""
-        due = [p for p in self.penalties if p.player == player and step % p.every == 0]
+    def penalise(self, at: str, network: Critic, *played: Tensor, step: int, noise) -> dict[str, Tensor]:
+        """The penalties that are owed at this move of this step, by name."""
+        due = {name: p for name, p in self.penalties.items() if p.at == at and step % p.every == 0}
         if not due:
             return {}
         with torch.autocast(played[0].device.type, enabled=False), torch.compiler.set_stance("force_eager"):
             played = [widened(x) for x in played]
-            return {p.name: p.weight * p.every * p(network, *played, noise=noise) for p in due}
+            return {name: p.weight * p.every * p(network, *played, noise=noise) for name, p in due.items()}
 
 
 def widened(x: Tensor) -> Tensor:

@@ -1,7 +1,5 @@
 """The least-squares objective: scores are pulled to targets."""
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
 from gan_lab.losses.base import Objective, Penalty, View
@@ -24,8 +22,8 @@ class LeastSquares(Objective):
         generator_target: float = 1.0,
         smoothing: float = 0.0,
         flip: float = 0.0,
-        penalties: Sequence[Penalty] = (),
-        views: Sequence[View] = (),
+        penalties: dict[str, Penalty] | None = None,
+        views: dict[str, View] | None = None,
     ):
         super().__init__(critic_turns, penalties, views)
         check_share("smoothing", smoothing)

@@ -1,7 +1,5 @@
 """The objectives of the first GAN: the critic classifies, real against fake, by cross-entropy."""
 
-from collections.abc import Sequence
-
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -20,8 +18,8 @@ class NonSaturating(Objective):
         critic_turns: int = 1,
         smoothing: float = 0.0,
         flip: float = 0.0,
-        penalties: Sequence[Penalty] = (),
-        views: Sequence[View] = (),
+        penalties: dict[str, Penalty] | None = None,
+        views: dict[str, View] | None = None,
     ):
         super().__init__(critic_turns, penalties, views)
         check_share("smoothing", smoothing)
@@ -54,6 +52,19 @@ class Relativistic(Objective):
 
     def generator_loss(self, fake: Tensor, real: Tensor | None) -> Tensor:
         return softplus(real - fake).mean()
+
+
+class RelativisticAverage(Objective):
+    """Each score against the mean score of the other side. Jolicoeur-Martineau 2019, section 4.2 (RaSGAN)."""
+
+    compares = True
+    couples_batch = True
+
+    def critic_loss(self, real: Tensor, fake: Tensor, noise) -> Tensor:
+        return softplus(fake.mean() - real).mean() + softplus(fake - real.mean()).mean()
+
+    def generator_loss(self, fake: Tensor, real: Tensor | None) -> Tensor:
+        return softplus(real.mean() - fake).mean() + softplus(real - fake.mean()).mean()
 
 
 def cross_entropy(score, target):

@@ -1,7 +1,5 @@
 """Objectives that are linear in the score: Wasserstein and hinge."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
@@ -19,8 +17,8 @@ class Wasserstein(Objective):
         self,
         critic_turns: int = 5,
         clip: float | None = None,
-        penalties: Sequence[Penalty] = (),
-        views: Sequence[View] = (),
+        penalties: dict[str, Penalty] | None = None,
+        views: dict[str, View] | None = None,
     ):
         super().__init__(critic_turns, penalties, views)
         if clip is not None and clip <= 0:

@@ -12,7 +12,6 @@ class GradientPenalty(Penalty):
     The place on the line is drawn for each sample. `center` is 1 in the paper; 0 is the zero-centred variant.
     """
 
-    name = "gradient_penalty"
     per_sample = True
 
     def __init__(self, weight: float = 10.0, center: float = 1.0, every: int = 1):
@@ -23,6 +22,68 @@ class GradientPenalty(Penalty):
         epsilon = noise.uniform("gradient_penalty", (len(real),)).view(-1, *[1] * (real.dim() - 1))  # [N, 1, ...]
         between = torch.lerp(fake.detach(), real, epsilon)
         return (slope(critic, between) - self.center).square().mean()
+
+
+class R1(Penalty):
+    """Half the squared slope of the critic at real samples. Mescheder et al. 2018 (arXiv 1801.04406), equation 9.
+
+    `weight` is gamma.
+    """
+
+    per_sample = True
+
+    def forward(self, critic: Critic, real: Tensor, fake: Tensor, noise) -> Tensor:
+        return 0.5 * slope(critic, real).square().mean()
+
+
+class R2(Penalty):
+    """Half the squared slope of the critic at fake samples. Mescheder et al. 2018, equation 10."""
+
+    per_sample = True
+
+    def forward(self, critic: Critic, real: Tensor, fake: Tensor, noise) -> Tensor:
+        return 0.5 * slope(critic, fake).square().mean()
+
+
+class LocalGradientPenalty(Penalty):
+    """(|gradient| - 1)^2 around real samples. Kodali et al. 2017, DRAGAN (arXiv 1705.07215), section 2.3 and its code.
+
+    A place lies anywhere between a real sample and that sample with every number raised by up to `spread` times the
+    standard deviation of the batch.
+    """
+
+    per_sample = True
+    couples_batch = True  # by that deviation
+
+    def __init__(self, weight: float = 10.0, spread: float = 0.5, every: int = 1):
+        super().__init__(weight, every)
+        if spread <= 0:
+            raise ValueError(f"spread={spread} must be greater than 0.")
+        self.spread = spread
+
+    def forward(self, critic: Critic, real: Tensor, fake: Tensor, noise) -> Tensor:
+        far = self.spread * real.std() * noise.uniform("dragan/far", real.shape)
+        share = noise.uniform("dragan/share", (len(real),)).view(-1, *[1] * (real.dim() - 1))  # [N, 1, ...]
+        return (slope(critic, real + share * far) - 1).square().mean()
+
+
+class SlopePower(Penalty):
+    """|gradient|^p on lines between real and fake. Wu et al. 2018, WGAN-div (arXiv 1712.01026), algorithm 1.
+
+    `weight` is k and `power` is p.
+    """
+
+    per_sample = True
+
+    def __init__(self, weight: float = 2.0, power: float = 6.0, every: int = 1):
+        super().__init__(weight, every)
+        if power <= 1:
+            raise ValueError(f"power={power} must be greater than 1.")
+        self.power = power
+
+    def forward(self, critic: Critic, real: Tensor, fake: Tensor, noise) -> Tensor:
+        epsilon = noise.uniform("slope_power", (len(real),)).view(-1, *[1] * (real.dim() - 1))  # [N, 1, ...]
+        return slope(critic, torch.lerp(fake.detach(), real, epsilon)).pow(self.power).mean()
 
 
 def slope(critic, at):

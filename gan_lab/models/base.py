@@ -65,7 +65,7 @@ class Game(nn.Module):
         """What the generator makes of latents: images [N, C, H, W] in [-1, 1], or points [N, D]."""
         raise NotImplementedError
 
-    def preview(self, batch: dict[str, Tensor], latents: Tensor) -> dict[str, Tensor]:
+    def preview(self, batch: dict[str, Tensor], latents: Tensor, step: int) -> dict[str, Tensor]:
         """Named sets of samples for TensorBoard, from a fixed batch of real data and fixed latents."""
         raise NotImplementedError
 
@@ -78,23 +78,26 @@ class Game(nn.Module):
     def judge(self, critic: Callable, real: Tensor, fake: Tensor, step: int, name: str = "") -> Terms:
         """The critic's turn: the objective on scores of real and fake, and the penalties that the critic owes."""
         noise = scoped(self.noise, name)
-        real, fake = self.objective.show(real, fake, noise)
+        real, fake = self.objective.show(real, fake, noise, step, judging=True)
         score_real, score_fake = widened(critic(real)), widened(critic(fake))
         losses = {"adversarial": self.objective.critic_loss(score_real, score_fake, noise)}
-        losses |= self.objective.penalise("critic", critic, real, fake, step=step, noise=noise)
+        losses |= self.objective.penalise("judge", critic, real, fake, step=step, noise=noise)
         logs = {"score_real": score_real.mean(), "score_fake": score_fake.mean()}
         return Terms(suffixed(losses, name), suffixed(logs, name))
 
-    def fool(self, critic: Callable, fake: Tensor, real: Tensor, name: str = "") -> Terms:
-        """The generator's turn against one critic."""
-        real, fake = self.objective.show(real, fake, scoped(self.noise, name))
+    def fool(self, critic: Callable, fake: Tensor, real: Tensor, step: int, name: str = "") -> Terms:
+        """The generator's turn against one critic, with what it owes for the critic's sake, as feature matching is."""
+        noise = scoped(self.noise, name)
+        real, fake = self.objective.show(real, fake, noise, step)
         score_fake = widened(critic(fake))
         score_real = widened(critic(real)) if self.objective.compares else None
-        return Terms(suffixed({"adversarial": self.objective.generator_loss(score_fake, score_real)}, name))
+        losses = {"adversarial": self.objective.generator_loss(score_fake, score_real)}
+        losses |= self.objective.penalise("fool", critic, real, fake, step=step, noise=noise)
+        return Terms(suffixed(losses, name))
 
     def pay(self, network: nn.Module, *played: Tensor, step: int) -> Terms:
         """The penalties that the generator's player owes, such as a bound on path lengths."""
-        return Terms(self.objective.penalise("generator", network, *played, step=step, noise=self.noise))
+        return Terms(self.objective.penalise("pay", network, *played, step=step, noise=self.noise))
 
     def settle(self, player: str) -> None:
         """After a player's update: put its critics' weights back where the objective wants them."""
@@ -140,23 +143,23 @@ class Game(nn.Module):
 
 
 class Scoped:
-    """A game's noise under a prefix, so that two critics of one turn draw apart."""
+    """A game's noise under a scope of its own, so that two critics of one turn draw apart."""
 
-    def __init__(self, noise: Noise, prefix: str):
-        self.noise, self.prefix = noise, prefix
+    def __init__(self, noise: Noise, scope: str):
+        self.noise, self.scope = noise, scope
 
     def __call__(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        return self.noise(f"{self.prefix}/{name}", shape)
+        return self.noise(f"{self.scope}/{name}", shape)
 
     def uniform(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        return self.noise.uniform(f"{self.prefix}/{name}", shape)
+        return self.noise.uniform(f"{self.scope}/{name}", shape)
 
     def integers(self, name: str, high: int, shape: tuple[int, ...]) -> Tensor:
-        return self.noise.integers(f"{self.prefix}/{name}", high, shape)
+        return self.noise.integers(f"{self.scope}/{name}", high, shape)
 
 
-def scoped(noise, prefix):
-    return Scoped(noise, prefix) if prefix else noise
+def scoped(noise, scope):
+    return Scoped(noise, scope) if scope else noise
 
 
 def suffixed(terms, name):

@@ -46,7 +46,7 @@ class GAN(Game):
         fake = self.generator(z)
         if self.reuse_fakes:
             self.handed.append(fake.detach())
-        return self.fool(self.discriminator, fake, real) + self.pay(self.generator, z, step=step)
+        return self.fool(self.discriminator, fake, real, step) + self.pay(self.generator, z, step=step)
 
     def latent(self, n: int) -> Tensor:
         """Latents of this turn, [n, latent_dim]."""
@@ -63,10 +63,10 @@ class GAN(Game):
     def sample(self, latents: Tensor) -> Tensor:
         return self.generator(latents)
 
-    def preview(self, batch: dict[str, Tensor], latents: Tensor) -> dict[str, Tensor]:
+    def preview(self, batch: dict[str, Tensor], latents: Tensor, step: int) -> dict[str, Tensor]:
         real = batch["image"]
         fresh = self.generator(self.latent(len(real)))
-        shown_real, shown_fake = self.objective.show(real, fresh, self.noise)
+        shown_real, shown_fake = self.objective.show(real, fresh, self.noise, step)
         return {
             "fixed": self.sample(latents),
             "fresh": fresh,

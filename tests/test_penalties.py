@@ -1,0 +1,178 @@
+"""Penalties and terms where a formula says what must come out, and what they remember."""
+
+import math
+
+import pytest
+import torch
+from helpers import fingerprint, made, play
+from torch import nn
+
+from gan_lab.losses.features import FeatureMatching, features
+from gan_lab.losses.history import HistoricalAveraging
+from gan_lab.losses.logistic import RelativisticAverage
+from gan_lab.losses.penalties import R1, R2, LocalGradientPenalty, SlopePower
+from gan_lab.noise import Noise
+
+NOISE = Noise()
+
+
+def batch(seed, n=6):
+    return torch.randn(n, 3, 2, 2, generator=torch.Generator().manual_seed(seed))
+
+
+def linear(slope):
+    """A critic whose gradient has this norm everywhere."""
+    critic = nn.Sequential(nn.Flatten(), nn.Linear(12, 1, bias=False))
+    nn.init.constant_(critic[1].weight, slope / math.sqrt(12))
+    return critic
+
+
+def squares(x):
+    """A critic whose gradient at x is 2 x."""
+    return x.square().flatten(1).sum(dim=1)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.5, 3.0])
+def test_what_a_linear_critic_owes(slope):
+    def owed(penalty):
+        return penalty(linear(slope), batch(1), batch(2), noise=NOISE).item()
+
+    assert owed(R1()) == pytest.approx(slope**2 / 2, abs=1e-5)
+    assert owed(R2()) == pytest.approx(slope**2 / 2, abs=1e-5)
+    assert owed(LocalGradientPenalty()) == pytest.approx((slope - 1) ** 2, abs=1e-4)
+    assert owed(SlopePower(power=6)) == pytest.approx(slope**6, rel=1e-4)
+
+
+def test_r1_looks_at_real_and_r2_at_fake_samples():
+    real, fake = batch(1), batch(2)
+    of = lambda x: 0.5 * (2 * x).square().flatten(1).sum(dim=1).mean()
+    torch.testing.assert_close(R1()(squares, real, fake, noise=NOISE), of(real))
+    torch.testing.assert_close(R2()(squares, real, fake, noise=NOISE), of(fake))
+
+
+def test_slope_power_lies_between_real_and_fake():
+    same = batch(1)
+    expected = (2 * same).flatten(1).norm(dim=1).pow(4).mean()
+    torch.testing.assert_close(SlopePower(power=4)(squares, same, same, noise=NOISE), expected)
+
+
+def test_dragan_stays_within_half_a_deviation_above_real_samples():
+    seen = []
+    critic = lambda x: seen.append(x.detach()) or squares(x)
+    real = batch(1, n=64)
+    LocalGradientPenalty(spread=0.5)(critic, real, batch(2, n=64), noise=NOISE)
+    moved = seen[0] - real
+    assert moved.min() >= 0
+    assert 0.3 * real.std() < moved.max() <= 0.5 * real.std()
+
+
+@pytest.mark.parametrize("make", [lambda: LocalGradientPenalty(spread=0.0), lambda: SlopePower(power=1.0),
+                                  lambda: HistoricalAveraging(player="both")])  # fmt: skip
+def test_numbers_out_of_range_are_refused_with_their_name(make):
+    with pytest.raises(ValueError, match="="):
+        make()
+
+
+# --- Relativistic averages -------------------------------------------------------------------------------------------
+
+
+def test_relativistic_averages_by_hand():
+    real, fake = torch.tensor([1.0, 3.0]), torch.tensor([0.0, -2.0])
+    soft = lambda x: math.log1p(math.exp(x))
+    critic = (soft(-1 - 1) + soft(-1 - 3)) / 2 + (soft(0 - 2) + soft(-2 - 2)) / 2
+    generator = (soft(2 - 0) + soft(2 + 2)) / 2 + (soft(1 + 1) + soft(3 + 1)) / 2
+    assert RelativisticAverage().critic_loss(real, fake, NOISE).item() == pytest.approx(critic)
+    assert RelativisticAverage().generator_loss(fake, real).item() == pytest.approx(generator)
+
+
+def test_equal_scores_are_worth_two_log_two():
+    score = torch.full((4,), 7.0)
+    assert RelativisticAverage().critic_loss(score, score, NOISE).item() == pytest.approx(2 * math.log(2))
+
+
+# --- Feature matching ------------------------------------------------------------------------------------------------
+
+
+class Critic(nn.Module):
+    """Its features are the samples times two."""
+
+    def __init__(self):
+        super().__init__()
+        self.trunk, self.head = nn.Linear(3, 3, bias=False), nn.Linear(3, 1)
+        self.trunk.weight.data = 2 * torch.eye(3)
+
+    def forward(self, x, label=None):
+        return self.head(self.trunk(x)).flatten()
+
+
+def test_feature_matching_is_the_squared_distance_of_mean_features():
+    real, fake = torch.randn(5, 3), torch.randn(7, 3)
+    found = FeatureMatching()(Critic(), real, fake, noise=NOISE)
+    torch.testing.assert_close(found, (2 * (real.mean(0) - fake.mean(0))).square().sum())
+
+
+def test_feature_matching_moves_fakes_alone_and_leaves_no_hook():
+    from functools import partial
+
+    critic = Critic()
+    real, fake = torch.randn(5, 3, requires_grad=True), torch.randn(5, 3, requires_grad=True)
+    FeatureMatching()(partial(critic, label=torch.ones(5)), real, fake, noise=NOISE).backward()
+    assert real.grad is None
+    assert fake.grad.abs().sum() > 0
+    assert not critic.trunk._forward_hooks
+    torch.testing.assert_close(features(critic, real), 2 * real)
+
+
+def test_feature_matching_is_owed_by_the_generator():
+    said = made("loss/penalty=feature_matching", rounds=1).report()
+    assert "loss/generator/feature_matching" in said
+    assert "loss/discriminator/feature_matching" not in said
+
+
+# --- Historical averaging --------------------------------------------------------------------------------------------
+
+
+def test_historical_averaging_by_hand():
+    network, term, seen = nn.Linear(1, 1, bias=False), HistoricalAveraging(), []
+    for value in (1.0, 3.0, 8.0):
+        nn.init.constant_(network.weight, value)
+        seen.append(value)
+        expected = (value - sum(seen) / len(seen)) ** 2
+        loss = term(network, noise=NOISE)
+        assert loss.item() == pytest.approx(expected)
+    loss.backward()
+    assert network.weight.grad.item() == pytest.approx(2 * (8 - 4)), "the mean is held fixed"
+
+
+def test_both_players_owe_it_apart():
+    trainer = made("loss/penalty=historical_averaging", rounds=3)
+    said = trainer.report()
+    assert {"loss/discriminator/historical_critic", "loss/generator/historical_generator"} <= said.keys()
+    sizes = {
+        name: sum(mean.numel() for mean in trainer.game.objective.penalties[name].means[""])
+        for name in ("historical_critic", "historical_generator")
+    }
+    counts = {name: sum(p.numel() for p in network.parameters()) for name, network in trainer.game.named_children()}
+    assert sizes == {"historical_critic": counts["discriminator"], "historical_generator": counts["generator"]}
+
+
+@pytest.mark.parametrize("extra", ["loss/penalty=historical_averaging", "loss/view=replay", "loss/view=instance_noise"])
+def test_what_is_remembered_resumes_bit_for_bit(extra):
+    whole = made(extra, rounds=6)
+    half = made(extra, rounds=3)
+    state = half.state_dict()
+    resumed = made(extra)
+    resumed.load_state_dict(state)
+    assert fingerprint(play(resumed, 3).state_dict()) == fingerprint(whole.state_dict())
+
+
+@pytest.mark.parametrize("extra", ["loss/penalty=historical_averaging", "loss/view=replay"])
+def test_without_what_is_remembered_it_would_not(extra):
+    """The control of the test above."""
+    whole, half, resumed = made(extra, rounds=6), made(extra, rounds=3), made(extra)
+    state = half.state_dict()
+    for name, value in state["game"].items():
+        if name.endswith("_extra_state"):
+            state["game"][name] = {key: {} for key in value}
+    resumed.load_state_dict(state)
+    assert fingerprint(play(resumed, 3).state_dict()) != fingerprint(whole.state_dict())
