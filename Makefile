@@ -39,6 +39,7 @@ check: setup-dev ## lint, format and the direction of imports, in seconds
 
 bench: setup ## measure the speed beside a textbook loop; ARGS=--quick for a shorter look
 	@$(PY) scripts/bench.py $(ARGS)
+	@$(PY) scripts/bench_data.py
 
 proofs: setup ## train and judge again what the README claims
 	@$(PY) scripts/judge.py --all $(ARGS)

@@ -69,7 +69,7 @@ def group_of(path: Path) -> str:
 
 
 def description(path: Path) -> str:
-    """The comment that a YAML file begins with, without its marks; one of several lines as far as a sentence ends."""
+    """The comment that a YAML file begins with, without marks: its lines up to the first in which a sentence ends."""
     with path.open(encoding="utf-8") as lines:
         block = [line.lstrip("# ").rstrip() for line in takewhile(lambda line: line.startswith("#"), lines)]
     comments = [comment for comment in block if not comment.startswith("@package")]

@@ -48,6 +48,23 @@ class Logbook:
     def text(self, name: str, text: str) -> None:
         self.writer.add_text(name, text)
 
+    def begin(self, settings: dict[str, str | float]) -> None:
+        """Tell TensorBoard's HPARAMS page the settings of a new run; its metrics there are the run's own scalars.
+
+        The page's `Experiment` is left out: TensorBoard takes that of one run, whichever it meets first, for all.
+        """
+        from torch.utils.tensorboard.summary import hparams
+
+        _, start, _ = hparams(settings, {})
+        self.writer.file_writer.add_summary(start)
+
+    def end(self, step: int) -> None:
+        """Tell the page that the run is finished."""
+        from torch.utils.tensorboard.summary import hparams
+
+        _, _, end = hparams({}, {})
+        self.writer.file_writer.add_summary(end, step)
+
     def summarise(self, **facts) -> None:
         """Update summary.json in one step."""
         self.summary |= facts

@@ -15,7 +15,7 @@ SHOWN, ABOUT = ("job", "hydra", "all"), ("all", "config", "defaults", "defaults-
 WITH_VALUE = {"--cfg": SHOWN, "-c": SHOWN, "--info": ABOUT, "-i": ABOUT, "--package": (), "-p": (),
               "--config-path": (), "-cp": (), "--config-name": (), "-cn": ()}  # fmt: skip
 LOOKING = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i"}
-OURS = {"--dry-run", "-n", "--config-dir", "-cd"}
+OURS = {"--dry-run", "-n", "--config-dir", "-cd", "--resume"}
 
 PLACES = {"path", "root", "name", "dir", "file", "folder"}  # the last word of a setting that takes text, often a path
 PLAIN = re.compile(r"(?!(?:true|false|null|nan|inf)$)(?:[A-Za-z_/]|\.(?!\d))[\w./:@%+-]*", re.ASCII | re.IGNORECASE)
@@ -24,12 +24,16 @@ FUNCTION = re.compile(r"(choice|range|glob|sort|shuffle|interval|tag|str|int|flo
 
 @dataclass
 class Line:
-    """A command line in parts: settings, Hydra's options, the user's own folders of YAML, and whether to only look."""
+    """A command line in parts: settings, Hydra's options, the user's own folders of YAML, and whether to only look.
+
+    `jobs` is how many jobs of a sweep run at once, where `jobs=N` says so.
+    """
 
     overrides: list[str] = field(default_factory=list)
     options: list[str] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
     dry: bool = False
+    jobs: str | None = None
 
     @property
     def only_looks(self) -> bool:
@@ -58,6 +62,8 @@ def read(argv: list[str]) -> Line:
             near = "" if equals or "." in option else meant(option, [*FLAGS, *WITH_VALUE, *OURS])
             setting = word.lstrip("-") if equals else f"{word.lstrip('-')}=..."
             raise ConfigError(f"unknown option {option!r}{near or f'; settings are written without dashes: {setting}'}")
+        elif option == "jobs" and equals:
+            line.jobs = number_of_jobs(value)
         else:
             line.overrides.append(rewritten(word, is_sweep))
     check_options(line)
@@ -77,6 +83,22 @@ def check_options(line):
     missing = next((folder for folder in line.folders if not folder.is_dir()), None)
     if missing:
         raise ConfigError(f"--config-dir (or GAN_LAB_CONFIG_DIR): there is no folder {str(missing)!r}")
+
+
+def number_of_jobs(value: str) -> str:
+    if value != "auto" and not re.fullmatch(r"[1-9]\d*", value, re.ASCII):
+        raise ConfigError(f"jobs={value} must be a whole number from 1, or auto")
+    return value
+
+
+def with_jobs(line: Line) -> list[str]:
+    """The settings, and for `jobs=N` the launcher that runs the jobs of a sweep at once; ConfigError without -m."""
+    if line.jobs is None:
+        return line.overrides
+    if not {"-m", "--multirun"} & set(line.options):
+        raise ConfigError(f"jobs={line.jobs} is for a sweep: add -m and several values, such as seed=0,1")
+    is_named = any(override.startswith("hydra/launcher=") for override in line.overrides)
+    return [*line.overrides, *([] if is_named else ["hydra/launcher=local"]), f"hydra.launcher.jobs={line.jobs}"]
 
 
 def with_demo(overrides: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ from gan_lab.datasets import Dataset
 from gan_lab.distributed import World
 from gan_lab.ema import Ema
 from gan_lab.errors import CheckpointError, ConfigError, DivergedError
+from gan_lab.hparams import main_settings
 from gan_lab.loader import Loader
 from gan_lab.logbook import Logbook, Painter, Reporter, Saver, Teller, duration, memory
 from gan_lab.machine import device_of, is_resident, precision, precision_name, signals, translated, tune_process
@@ -70,9 +71,11 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
     try:
         if not resume:
             book.text("config", "```\n" + (run_dir / "config.yaml").read_text(encoding="utf-8") + "```")
+            book.begin(main_settings(config, run_dir))
         with signals(stop):
             trainer.run([reporter, painter, saver, teller])
         status = "stopped" if received else "finished"
+        book.end(trainer.step) if status == "finished" else None
     except DivergedError:
         status = "diverged"
         raise

@@ -6,7 +6,8 @@
 Labelled images: a small convolutional classifier is trained on the real training set (its accuracy on held-out real
 images is printed), then asked about 10,000 samples of averaged weights: the share of each class, the mean top
 probability, and exp(mean KL(p(y|x) || p(y))), which is the Inception score's formula in this classifier's
-probabilities. Unlabelled or coloured images: the mean pairwise distance of pixels against the real images'. Points:
+probabilities. Stacked digits: the classifier of single digits reads the three colours of 26,000 samples; how many of
+the 1,000 numbers they spell, and KL(samples || real) over them. Unlabelled or coloured images: the mean pairwise distance of pixels against the real images'. Points:
 the exact figures of the dataset.
 """
 
@@ -22,6 +23,7 @@ from torch.nn import functional as F
 
 import gan_lab
 from gan_lab.datasets import Dataset
+from gan_lab.datasets.stacked import Stacked
 
 PRESETS = ("dcgan_digits", "ring8", "grid25", "gaussian1d")
 
@@ -93,9 +95,23 @@ def spread(images, pairs: int = 20_000):
     return (images[a[keep]] - images[b[keep]]).flatten(1).norm(dim=1).mean().item()
 
 
+def judge_stacked(run, dataset: Stacked, n: int = 26_000) -> dict[str, float]:
+    """Modes by the protocol of Metz et al. 2017 (arXiv 1611.02163), section 3.3.1."""
+    judge, accuracy, _ = trained_judge(dataset.digits, 40.0)
+    samples = run.generate(run.latents(range(20_000_000, 20_000_000 + n)), batch_size=1000)
+    digits = [classified(judge, samples[:, i : i + 1]).argmax(dim=1) for i in range(3)]
+    counts = torch.bincount(digits[0] * 100 + digits[1] * 10 + digits[2], minlength=1000).double()
+    real = torch.bincount(dataset.labels, minlength=1000).double()
+    p, q = counts / counts.sum(), real.clamp(min=0.5) / real.sum()
+    kl = (p * (p.clamp(min=1e-12) / q).log()).sum().item()
+    return {"judge_accuracy": accuracy, "modes": (counts > 0).sum().item(), "kl": kl}
+
+
 def judge_run(folder: Path, n: int = 10_000) -> dict[str, float]:
     run = gan_lab.load(folder)
     dataset = run.dataset
+    if isinstance(dataset, Stacked):
+        return judge_stacked(run, dataset)
     samples = run.generate(run.latents(range(20_000_000, 20_000_000 + n)))
     if dataset.image_size is None:
         return dataset.exact(samples)

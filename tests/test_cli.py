@@ -276,7 +276,7 @@ def test_a_package_of_ones_own(calls, capsys, monkeypatch, tmp_path):
 
 def test_help_and_what_hydra_shows(calls, capsys, tmp_path):
     code, out, _ = said(capsys, "train", "--help")
-    assert code == 0 and "loss: hinge," in out and "trainer.steps " in out and "gan-lab train -m" in out
+    assert code == 0 and "hinge, least_squares" in out and "trainer.steps " in out and "gan-lab train -m" in out
     assert yaml.safe_load(said(capsys, "train", "--cfg", "job", "--resolve")[1])["run"]["name"] == "dcgan_digits"
     assert "file://" in said(capsys, "train", "--info", "searchpath", "model=gan")[1]
     assert calls == [] and everything(tmp_path) == []
@@ -285,7 +285,7 @@ def test_help_and_what_hydra_shows(calls, capsys, tmp_path):
 def test_completion(calls, capsys, monkeypatch):
     asked = {
         "gan-lab tr": "train",
-        "gan-lab train loss=w": "loss=wasserstein loss=wgan_gp",
+        "gan-lab train loss=w": "loss=wasserstein loss=wgan_div loss=wgan_gp",
         "gan-lab train --dry-run trainer.st": "trainer.steps=",
         "gan-lab train model=gan loss=h": "loss=hinge",
         "gan-lab ls ": "",

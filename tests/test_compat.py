@@ -87,6 +87,35 @@ def test_past_that_the_penalty_of_a_sample_changes_with_its_neighbours():
     assert penalised("batch") > 1e-3
 
 
+# --- A term that reads the critic's features -------------------------------------------------------------------------
+
+
+class Headless(torch.nn.Module):
+    """A critic without a trunk."""
+
+    def __init__(self, **settings):
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(256, 1))
+
+    def forward(self, x):
+        return self.layers(x).flatten()
+
+
+HEADLESS = ["model=gan", "model.discriminator._target_=test_compat.Headless", "trust=[test_compat]",
+            "loss/penalty=feature_matching"]  # fmt: skip
+
+
+def test_a_critic_without_a_trunk_complains_about_feature_matching():
+    said = complaint(*HEADLESS)
+    assert "no submodule 'trunk'" in said
+    assert "Set ~loss.penalties.feature_matching" in said
+
+
+def test_past_that_there_are_no_features_to_match(past):
+    with pytest.raises(AttributeError, match="trunk"):
+        made(*HEADLESS, rounds=1)
+
+
 # --- A critic that nothing bounds ------------------------------------------------------------------------------------
 
 FREE = ["loss=wasserstein", "loss.clip=null", "optimizer.lr=0.01"]

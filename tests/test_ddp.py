@@ -29,6 +29,8 @@ EQUAL = {
     "accumulation": ["model=gan", "trainer.batch_size=4", "trainer.accumulate=2", *NONE],
     "reused fakes": ["model=gan", "model.reuse_fakes=true", *NONE],
     "relativistic": ["model=gan", "loss=relativistic", *NONE],
+    "slopes": ["model=gan", "loss=wgan_div", "loss/penalty=r1+r2", *NONE],
+    "noise and augmentation": ["model=gan", "loss/view=instance_noise+diff_augment", *NONE],
 }
 ROUNDS = 4
 

@@ -1,21 +1,25 @@
-"""Go on with a run that was stopped or interrupted: the same game, exactly where it was."""
+"""Go on with a run that was stopped or interrupted, exactly where it was; or with a sweep: what is missing of it."""
 
+from pathlib import Path
 from typing import Any
 
 from gan_lab import schema
 from gan_lab.choices import find_run, meant, stored
 from gan_lab.commands.train import code_of, follow, is_follower
 from gan_lab.errors import ConfigError
-from gan_lab.overrides import read, written
+from gan_lab.overrides import Line, read, written
 
 LOOP = ("steps", "epochs", "max_minutes", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints",
         "samples", "device", "devices", "workers", "threads", "placement")  # fmt: skip
-CHANGEABLE = (*(f"trainer.{name}" for name in LOOP), "dataset.path", "dataset.root", "trust")
+CHANGEABLE = (*(f"trainer.{name}" for name in LOOP), "dataset.path", "dataset.root", "dataset.cache", "trust")
 USAGE = f"""usage: gan-lab resume RUN [setting=value ...]
 
 RUN is the directory of a run, such as outputs/dcgan_digits/20261120-140502.
 Settings that may change without making it another experiment:
   {", ".join(CHANGEABLE)}
+
+With the directory of a sweep, its jobs that are not finished go on where they were saved, or start; jobs=N, how many
+at once (1 where it is not given; auto: one for each GPU, or for every two cores).
 
 Packages of your own are not trusted from the run's file: name them again, trust=[mypackage]."""
 
@@ -25,24 +29,59 @@ def main(argv: list[str]) -> int | None:
         return print(USAGE)
     if is_follower():
         return follow()
-    run, overrides = find_run(argv[0]), changes(argv[1:])
-
-    # Take nothing on trust that the file itself asks for
-    config = schema.check(stored(run) | {"trust": overrides.pop("trust", [])})
-    for key, value in overrides.items():
-        put(config, key, value)
-    config = schema.check(config)
+    line = read(argv[1:])
+    overrides, place = changes(line), Path(argv[0]).expanduser()
+    if is_sweep(place):
+        return resume_sweep(place, overrides, written(line.overrides), line.jobs)
+    run = find_run(argv[0])
+    if line.jobs:
+        raise ConfigError(f"jobs={line.jobs} is for the directory of a sweep, and {str(run)!r} is one run")
+    config = changed(stored(run), overrides)
 
     from gan_lab import launch
 
     return code_of(launch.train(config, run.absolute(), written(argv[1:]), resume=True))
 
 
-def changes(words: list[str]) -> dict[str, Any]:
+def is_sweep(place: Path) -> bool:
+    """Whether Hydra wrote a sweep's configuration into a directory."""
+    return (place / "multirun.yaml").is_file()
+
+
+def resume_sweep(place: Path, overrides: dict[str, Any], words: list[str], jobs: str | None) -> int:
+    """Run what is missing of a sweep, each job in a process of its own; returns the exit code."""
+    from gan_lab import launch, pool, sweep
+
+    # Leave alone what is finished; look at all the others before one of them starts
+    missing, entries = [], sweep.entries(place)
+    for folder, entry in entries.items():
+        if entry["status"] != "finished":
+            with launch.locked(folder):
+                entry = sweep.settled(folder)
+        if entry["status"] == "finished":
+            continue
+        goes_on = sweep.has_checkpoint(folder)
+        try:
+            config = changed(stored(folder) if goes_on else entry["config"], overrides)
+        except ConfigError as error:
+            raise ConfigError(f"job {entry['job']}: {error}") from error
+        missing.append(sweep.Job(config, folder.absolute(), entry["overrides"], entry["job"], goes_on, words))
+    some = f"{len(missing)} of {len(entries)} jobs are missing in {place}"
+    print(some if missing else f"All {len(entries)} jobs are finished.")
+
+    at_once = jobs if jobs == "auto" else int(jobs or 1)
+    received = pool.run(missing, at_once, place) if missing else None
+    if received:
+        sweep.table(place)
+        return 128 + received
+    sweep.end_sweep(place)
+    return 0
+
+
+def changes(line: Line) -> dict[str, Any]:
     """The settings to change, by key; ConfigError for one that would make it another experiment."""
     from gan_lab.config import parsed
 
-    line = read(words)
     if line.options or line.dry:
         raise ConfigError("resume takes a run and settings, no options; see gan-lab resume --help")
     found = dict(parsed(line.overrides))
@@ -52,6 +91,14 @@ def changes(words: list[str]) -> dict[str, Any]:
             reason = f"{key!r} cannot change while a run goes on: it would be another experiment{near}"
             raise ConfigError(f"{reason}\n  start one with gan-lab train {key}=... and the run's own settings")
     return found
+
+
+def changed(config: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """A stored configuration with its changes, checked; nothing is taken on trust that the file itself asks for."""
+    config = schema.check(config | {"trust": overrides.get("trust", [])})
+    for key, value in overrides.items():
+        put(config, key, value)
+    return schema.check(config)
 
 
 def put(config: dict[str, Any], key: str, value: Any) -> None:

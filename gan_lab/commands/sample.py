@@ -1,9 +1,10 @@
 """Draw new samples from a run: a grid, single files, or a walk between latents."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gan_lab.errors import ConfigError, ResourceError
+from gan_lab.options import free, parse
 
 USAGE = """usage: gan-lab sample RUN [key=value ...]
 
@@ -44,7 +45,7 @@ def main(argv: list[str]) -> int | None:
     if not argv or {"-h", "--help"} & set(argv):
         print(USAGE)
         return None
-    options = parse(argv[1:])
+    options = parse(Options, argv[1:], "sample")
     seeds = list(range(options.n)) if options.seeds is None else seeds_of(options.seeds)
     check(options, seeds)
 
@@ -115,34 +116,6 @@ def check(options: Options, seeds: list[int]) -> None:
         raise ConfigError("gif=true shows a walk between seeds: add interpolate=spherical.")
 
 
-def parse(words: list[str]) -> Options:
-    """`key=value` words as options; a wrong word gets a sentence."""
-    from gan_lab.choices import meant
-
-    kinds = {f.name: f.type for f in fields(Options)}
-    given = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or key not in kinds:
-            raise ConfigError(f"unknown setting '{key}'{meant(key, kinds)}; see gan-lab sample --help.")
-        given[key] = read(key, value, kinds[key])
-    return Options(**given)
-
-
-def read(key, value, kind):
-    if kind is int:
-        if not value.isdecimal() or int(value) < 1:
-            raise ConfigError(f"{key}={value} must be a whole number from 1.")
-        return int(value)
-    if kind is bool:
-        if value not in ("true", "false"):
-            raise ConfigError(f"{key}={value} must be true or false.")
-        return value == "true"
-    if key == "trust":
-        return [word.strip() for word in value.strip("[]").split(",")]
-    return value
-
-
 def seeds_of(text: str) -> list[int]:
     """Seeds from ranges, both ends included: 0-3,10 is 0, 1, 2, 3, 10."""
     seeds = []
@@ -161,15 +134,3 @@ def images(samples):
     if samples.dim() != 4:
         raise ConfigError("This run makes points, which are drawn all together: leave out files and interpolate.")
     return samples
-
-
-def free(path: Path) -> Path:
-    """This path, or the next that nobody has written yet."""
-    path = path.expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    again = 2
-    chosen = path
-    while chosen.exists():
-        chosen = path.with_name(f"{path.stem}-{again}{path.suffix}")
-        again += 1
-    return chosen

@@ -4,18 +4,22 @@ import os
 from typing import Any
 
 from gan_lab.errors import ConfigError
-from gan_lab.overrides import read, with_demo
+from gan_lab.overrides import read, with_demo, with_jobs
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str]) -> int | None:
+    if any(word.partition("=")[0] == "--resume" for word in argv):
+        from gan_lab.commands import resume
+
+        return resume.main(resumed(argv))
     line = read(argv)
     if "WORLD_SIZE" in os.environ and {"-m", "--multirun"} & set(line.options):
         raise ConfigError("torchrun starts the processes of one run, so it takes no sweep: leave out -m.")
     if is_follower():
         return 0 if line.only_looks else follow()
 
-    from gan_lab.callbacks import recorded
     from gan_lab.config import Stop, follow_hydra
+    from gan_lab.sweep import recorded
 
     def train(job):
         from gan_lab import launch
@@ -27,8 +31,19 @@ def main(argv: list[str]) -> int:
         return summary
 
     if not {"-sc", "--shell-completion"} & set(line.options):
-        line.overrides = with_demo(line.overrides)
+        line.overrides = with_demo(with_jobs(line))
     return follow_hydra(line, train)
+
+
+def resumed(argv: list[str]) -> list[str]:
+    """The words of `gan-lab resume` for those of `gan-lab train --resume RUN`, which is the same."""
+    words = [word for word in argv if word not in ("-m", "--multirun")]
+    at = next(i for i, word in enumerate(words) if word.partition("=")[0] == "--resume")
+    _, equals, run = words[at].partition("=")
+    after = words[at + 1 :]
+    if not equals and not after:
+        raise ConfigError("--resume needs the directory of a run or of a sweep")
+    return [run, *words[:at], *after] if equals else [after[0], *words[:at], *after[1:]]
 
 
 def is_follower() -> bool:

@@ -3,7 +3,7 @@
 Every file is decoded to its end, so a cut one is noticed. The camera's orientation is applied; 16-bit greys are scaled
 to 8 bits; what is transparent lies on the background; palettes, CMYK, one-bit and grey pictures become RGB (or grey).
 The shorter side is brought to the wanted size (bicubic, with antialias) and the rest cut away evenly. Of an animation
-the first picture counts.
+the first picture counts. GIF (256 colours) and TIFF (floats, pages, many compressions) are not read.
 """
 
 import io
@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 MODES = {1: "L", 3: "RGB"}
+POLICY = 1  # raised when the same bytes become other pixels, so that no pack of earlier ones is taken
 
 
 class Unreadable(Exception):

@@ -1,38 +1,50 @@
-"""Any folder or zip file of images: flat, or one folder for each class."""
+"""Any folder or zip file of images: flat, one folder for each class, or with StyleGAN's `dataset.json`."""
 
+import math
 import os
 import threading
 import time
-import zipfile
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import takewhile
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import PIL
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from gan_lab.datasets import packed
 from gan_lab.datasets.base import Batch, Dataset, check_choice, check_image_size
-from gan_lab.datasets.decode import EXTENSIONS, Unreadable, decode, header
-from gan_lab.errors import DataError
+from gan_lab.datasets.decode import EXTENSIONS, POLICY, Unreadable, decode, header
+from gan_lab.datasets.layout import LISTED, find_classes, find_list, find_prefix, shorten
+from gan_lab.datasets.source import open_source
+from gan_lab.errors import DataError, ResourceError
 
-SPLITS = {"train", "test", "val", "valid", "validation"}
 CHUNK = 64  # images that a thread decodes at a time
 WORTH_A_THREAD_SECONDS = 5e-4  # a picture; measured: two threads lose below, win above
+
+# What cache=auto packs: sets that one core decodes longer, as estimated from JPEGs of 1 and 24 kB, or that are larger
+WORTH_A_PACK_SECONDS, WORTH_A_PACK_BYTES = 5.0, 256 << 20
+SECONDS_PER_FILE, SECONDS_PER_BYTE = 1.1e-4, 3.1e-8
 
 
 class Folder(Dataset):
     """Images under a folder or in a zip file, which is read in place; `decode.py` tells how a file becomes a picture.
 
     When the top holds nothing but splits (train, test, val), `split` chooses one, by default train. Below it, the first
-    folder of a name is the class; where pictures lie at the top, or all in one folder, there are no labels. Hidden
-    files are ignored. `num_classes` null takes the classes as found, a number asserts them, 0 ignores them.
-    `background`, a grey level or [red, green, blue], lies behind what is transparent. `on_error="skip"` decodes every
-    file once at the start and leaves out the unreadable ones; "stop" names them when they are met.
+    folder of a name is the class; where pictures lie at the top, or all in one folder, there are no labels. A
+    `dataset.json` as StyleGAN's gives the labels instead. Hidden files are ignored. `num_classes` null takes the
+    classes as found, a number asserts them, 0 ignores them. `background`, a grey level or [red, green, blue], lies
+    behind what is transparent.
+
+    `cache="auto"` decodes a small set into memory when it is first asked for, and packs a larger one (`packed.py`) in
+    the user's cache directory, if there is room; "always" or a directory packs every set. "never" decodes what is not
+    loaded as a whole each time that it is asked for. Unreadable files are named when the set is decoded or packed, with
+    "never" when they are met; `on_error="skip"` leaves them out. Raises DataError, and ResourceError for the disk.
     """
 
     def __init__(
@@ -42,24 +54,26 @@ class Folder(Dataset):
         on_error: Literal["stop", "skip"] = "stop",
         max_pixels: int = 50_000_000,
         background: int | list[int] = 255,
+        cache: str = "auto",
         flip: bool = False,
         channels: int = 3,
         image_size: int | list[int] = 64,
         num_classes: int | None = None,
     ):
         check_choice("on_error", on_error, ("stop", "skip"))
+        check_cache(cache)
         if channels not in (1, 3):
             raise ValueError(f"channels={channels} must be 1 (grey) or 3 (colour).")
         if max_pixels < 1:
             raise ValueError(f"max_pixels={max_pixels} must be at least 1.")
         self.max_pixels, self.background = max_pixels, colour(background)
-        size = two_sides(image_size)
+        self.shape = (*two_sides(image_size), channels)
 
         # Find the pictures.
         self.path = Path(path).expanduser()
-        files, self.read = open_source(self.path)
-        names = [name for name in files if name.lower().endswith(EXTENSIONS)]
-        self.others = count_extensions(set(files) - set(names))
+        self.source = open_source(self.path)
+        names = [name for name in self.source.files if name.lower().endswith(EXTENSIONS)]
+        self.others = count_extensions(set(self.source.files) - set(names))
         if not names:
             raise DataError(
                 f"{self.path} holds no pictures: looked for {', '.join(EXTENSIONS)}, found {self.others or 'no files'}."
@@ -67,45 +81,57 @@ class Folder(Dataset):
         self.prefix = find_prefix(names, split, self.path)
         self.names = [name for name in names if name.startswith(self.prefix)]
 
-        # Leave out what cannot be read.
-        self.channels, self.image_size = channels, size  # what decoding needs
-        self.skipped = self.decode_all() if on_error == "skip" else {}
-        if len(self.skipped) == len(self.names):
-            raise DataError(self.complaint(self.skipped))
-        self.names = [name for name in self.names if name not in self.skipped]
+        # Decode what will not be in memory, once; leave out what cannot be read.
+        self.pack, self.in_memory, self.unpacked = None, cache == "auto", ""
+        self.loading = threading.Lock()
+        if cache != "never":
+            self.find_pack(cache)
+        bad = self.pack.bad if self.pack else self.find_unreadable() if on_error == "skip" else {}
+        if len(bad) == len(self.names) or (bad and on_error == "stop"):
+            raise DataError(self.complaint(bad))
+        self.skipped = bad
+        self.names = [name for name in self.names if name not in bad]
 
         # Number the classes.
-        folders = class_folders(self.names, self.prefix)
-        classes = sorted(set(folders)) if num_classes != 0 else []
+        numbers, classes = find_classes(self.names, self.prefix, self.source) if num_classes != 0 else ([], [])
         if num_classes not in (None, len(classes)):
+            kind = "class folders" if find_list(self.prefix, self.source) is None else f"classes in its {LISTED}"
             raise DataError(
-                f"dataset.num_classes={num_classes}, but {self.path} has {len(classes)} class folders"
+                f"dataset.num_classes={num_classes}, but {self.path} has {len(classes)} {kind}"
                 f"{': ' if classes else ''}{shorten(classes)}.\n"
                 f"Set dataset.num_classes={len(classes)}, or null to take them as they are."
             )
-        numbers = {name: i for i, name in enumerate(classes)}
-        labels = torch.tensor([numbers[folder] for folder in folders]) if classes else None
-        super().__init__(channels, size, labels, classes, flip)
+        super().__init__(channels, self.shape[:2], torch.tensor(numbers) if classes else None, classes, flip)
 
     def __len__(self) -> int:
         return len(self.names)
 
     def load(self) -> Batch:
-        pixels = np.empty((len(self), *self.image_size, self.channels), dtype=np.uint8)
-        bad = self.decode_all(pixels)
+        if self.pack:
+            return self.batch(torch.from_numpy(np.array(self.pack.pixels)))
+        pixels, start, bad = np.empty((len(self), *self.shape), dtype=np.uint8), 0, {}
+        for part, unreadable in self.decoded():
+            pixels[start : start + len(part)] = part
+            start += len(part)
+            bad |= unreadable
         if bad:
             raise DataError(self.complaint(bad))
-        image = torch.from_numpy(pixels)
-        return {"image": image, "label": self.labels} if self.classes else {"image": image}
+        return self.batch(torch.from_numpy(pixels))
 
     def rows(self, indices: Tensor) -> Batch:
-        pixels = np.empty((len(indices), *self.image_size, self.channels), dtype=np.uint8)
-        for row, i in enumerate(indices.tolist()):
-            try:
-                pixels[row] = self.decode(self.names[i])
-            except Unreadable as error:
-                raise DataError(self.complaint({self.names[i]: str(error)})) from error
-        image = torch.from_numpy(pixels)
+        if self.pack:
+            return self.batch(torch.from_numpy(self.pack.pixels).index_select(0, indices), indices)
+        if self.in_memory:
+            with self.loading:
+                self.tensors()
+            return super().rows(indices)
+        names = [self.names[i] for i in indices.tolist()]
+        pixels, bad = self.decode_each(names)
+        if bad:
+            raise DataError(self.complaint(bad))
+        return self.batch(torch.from_numpy(pixels), indices)
+
+    def batch(self, image: Tensor, indices: Tensor | slice = slice(None)) -> Batch:
         return {"image": image, "label": self.labels[indices]} if self.classes else {"image": image}
 
     def describe(self) -> str:
@@ -114,17 +140,22 @@ class Folder(Dataset):
         sizes, modes = Counter(), Counter()
         for name in self.names[::step]:
             try:
-                size, mode = header(self.read(name, self.most_bytes))
+                size, mode = header(self.source.read(name, self.most_bytes))
             except Unreadable:
                 continue  # named when it is decoded
             sizes[size] += 1
             modes[mode] += 1
-        found = f"from {self.path / self.prefix}; {sizes.total()} files looked at: {count(sizes)}; {count(modes)}"
+        lines = [super().describe()]
+        lines += [f"from {self.path / self.prefix}; {sizes.total()} files looked at: {count(sizes)}; {count(modes)}"]
+        if self.pack:
+            lines += [f"packed in {self.place}"]
+        if self.unpacked:
+            lines += [f"not packed: {self.unpacked}"]
         if self.skipped:
-            found += f"\nleft out {len(self.skipped)} unreadable: {shorten(self.skipped)}"
+            lines += [f"left out {len(self.skipped)} unreadable: {shorten(self.skipped)}"]
         if self.others:
-            found += f"\nignored {self.others}"
-        return f"{super().describe()}\n{found}"
+            lines += [f"ignored {self.others}"]
+        return "\n".join(lines)
 
     # ---- decoding ----
 
@@ -133,37 +164,43 @@ class Folder(Dataset):
         return 8 * self.max_pixels + (1 << 20)  # 16 bits, four channels, not compressed
 
     def decode(self, name: str) -> np.ndarray:
-        data = self.read(name, self.most_bytes)
-        return decode(data, self.image_size, self.channels, self.background, self.max_pixels)
+        data = self.source.read(name, self.most_bytes)
+        return decode(data, self.shape[:2], self.shape[2], self.background, self.max_pixels)
 
-    def decode_all(self, pixels: np.ndarray | None = None) -> dict[str, str]:
-        """Decode every file, into `pixels` [N, H, W, C] if given; return the unreadable ones with their reasons."""
+    def decode_each(self, names: list[str]) -> tuple[np.ndarray, dict[str, str]]:
+        """The readable ones of some files, [n, H, W, C], and the others with their reasons."""
+        pixels, good, bad = np.empty((len(names), *self.shape), dtype=np.uint8), 0, {}
+        for name in names:
+            try:
+                pixels[good] = self.decode(name)
+                good += 1
+            except Unreadable as error:
+                bad[name] = str(error)
+        return pixels[:good], bad
 
-        def work(start: int) -> dict[str, str]:
-            bad = {}
-            for i, name in enumerate(self.names[start : start + CHUNK], start):
-                try:
-                    picture = self.decode(name)
-                except Unreadable as error:
-                    bad[name] = str(error)
-                    continue
-                if pixels is not None:
-                    pixels[i] = picture
-            return bad
+    def decoded(self) -> packed.Chunks:
+        """Every file decoded, some at a time and in order."""
+        chunks = (self.names[start : start + CHUNK] for start in range(0, len(self.names), CHUNK))
 
         # Time the first chunk: small pictures are read faster by one thread than by several that wait for each other.
         began = time.perf_counter()
-        bad = work(0)
+        first = self.decode_each(next(chunks))
         threads = os.cpu_count() if time.perf_counter() - began > CHUNK * WORTH_A_THREAD_SECONDS else 1
 
         with (
             ThreadPoolExecutor(threads) as pool,
-            tqdm(total=len(self.names), initial=CHUNK, desc="reading images", unit="", delay=2, disable=None) as bar,
+            tqdm(total=len(self.names), desc="reading images", unit="", delay=2, disable=None) as bar,
         ):
-            for part in pool.map(work, range(CHUNK, len(self.names), CHUNK)):
-                bad |= part
+            ahead = deque(pool.submit(self.decode_each, chunk) for chunk in islice(chunks, 2 * threads))
+            yield first
+            bar.update(CHUNK)
+            while ahead:
+                yield ahead.popleft().result()
+                ahead.extend(pool.submit(self.decode_each, chunk) for chunk in islice(chunks, 1))
                 bar.update(CHUNK)
-        return bad
+
+    def find_unreadable(self) -> dict[str, str]:
+        return {name: reason for _, bad in self.decoded() for name, reason in bad.items()}
 
     def complaint(self, bad: dict[str, str]) -> str:
         listed = "; ".join(f"{name} ({reason})" for name, reason in list(bad.items())[:10])
@@ -173,89 +210,35 @@ class Folder(Dataset):
             "Repair or remove them, or leave them out with dataset.on_error=skip."
         )
 
+    # ---- the pack ----
 
-# ---- where the bytes are --------------------------------------------------------------------------------------------
+    def find_pack(self, cache: str) -> None:
+        """Find or make the pack of the chosen files, where the setting asks for one."""
+        stamps = [(name, *self.source.stamp(name)) for name in self.names]
+        if cache == "auto" and not is_worth_a_pack(stamps, self.shape):
+            return
+        self.in_memory = False
+        what = [str(self.path.resolve()), self.prefix, self.shape, self.background, self.max_pixels]
+        size = "x".join(map(str, self.shape))
+        self.place = packed.directory(cache) / f"{self.path.name[:40]}-{size}-{packed.digest(*what)[:12]}"
+        key = packed.digest(*what, POLICY, PIL.__version__, stamps=stamps)
+        try:
+            self.pack = packed.fetch(
+                self.place / f"{key[:32]}.pack", self.shape, len(self.names), self.decoded, self.is_outdated
+            )
+        except ResourceError as error:
+            if cache != "auto":
+                raise
+            self.unpacked = str(error).replace("\n", " ")
 
-Read = Callable[[str, int], bytes]  # name of a file, most bytes to accept -> its bytes; raises Unreadable
-
-
-def open_source(path: Path) -> tuple[list[str], Read]:
-    """The names of all files, sorted, with `/` between folders; and the function that reads one, from any thread."""
-    if path.is_dir():
-        return sorted(walk(path)), lambda name, most: read_file(path / name, most)
-    if not path.exists():
-        raise DataError(f"{path} does not exist (looked in {Path.cwd()}). Set dataset.path to a folder or a zip file.")
-    try:
-        archive, lock = zipfile.ZipFile(path), threading.Lock()
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is neither a folder nor a zip file that can be read ({error}).") from error
-    names = {name for name in archive.namelist() if not name.endswith("/") and not hidden(name)}
-    return sorted(names), lambda name, most: read_member(archive, lock, name, most)
-
-
-def walk(root: Path) -> Iterable[str]:
-    """Names of the files below a folder; links to folders are followed, each folder is entered once."""
-    entered = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
-        here = Path(folder)
-        entered.add(here.resolve())
-        folders[:] = [name for name in folders if not hidden(name) and (here / name).resolve() not in entered]
-        yield from ((here / name).relative_to(root).as_posix() for name in files if not hidden(name))
+    def is_outdated(self, pack: packed.Pack) -> bool:
+        """Whether a file that could not be read when the pack was made can be read now, as after a chmod."""
+        return len(self.decode_each(list(pack.bad))[0]) > 0
 
 
-def hidden(name: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
-
-
-def read_file(path: Path, most: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return limited(file.read(most + 1), most)
-    except OSError as error:
-        raise Unreadable(str(error)) from error
-
-
-def read_member(archive: zipfile.ZipFile, lock: threading.Lock, name: str, most: int) -> bytes:
-    try:
-        with lock, archive.open(name) as file:
-            return limited(file.read(most + 1), most)
-    except Unreadable:
-        raise
-    except Exception as error:  # encrypted, of an unknown method, damaged: zipfile raises each in its own way
-        raise Unreadable(str(error)) from error
-
-
-def limited(data: bytes, most: int) -> bytes:
-    if len(data) > most:
-        raise Unreadable(f"more than {most:,} bytes, too many for max_pixels")
-    return data
-
-
-# ---- what the names say ---------------------------------------------------------------------------------------------
-
-
-def find_prefix(names: list[str], split: str | None, path: Path) -> str:
-    """What the chosen names begin with: the folders that hold everything, and the split."""
-    prefix = common_folder(names, stop={*SPLITS, split})
-    tops = {name.removeprefix(prefix).rpartition("/")[0].partition("/")[0] for name in names}
-    if split is None and not tops <= SPLITS:
-        return common_folder(names)
-    split = split or "train"
-    if split not in tops:
-        there = f"has only {shorten(sorted(tops))}" if tops != {""} else "has no folders"
-        raise DataError(f"{path} has no folder {split}: it {there}. Set dataset.split to a folder of it, or null.")
-    return f"{prefix}{split}/"
-
-
-def common_folder(names: list[str], stop: Iterable[str] = ()) -> str:
-    shared = os.path.commonprefix([name.split("/")[:-1] for name in names])  # of lists: whole folders
-    return "".join(f"{part}/" for part in takewhile(lambda part: part not in stop, shared))
-
-
-def class_folders(names: list[str], prefix: str) -> list[str]:
-    """The class folder of each name, or nothing at all where not every picture has one or all share it."""
-    folders = [name.removeprefix(prefix).rpartition("/")[0].partition("/")[0] for name in names]
-    return folders if len(set(folders)) > 1 and "" not in folders else []
+def is_worth_a_pack(stamps: list[tuple[str, int, int]], shape: tuple[int, ...]) -> bool:
+    seconds = len(stamps) * SECONDS_PER_FILE + sum(size for _, size, _ in stamps) * SECONDS_PER_BYTE
+    return seconds > WORTH_A_PACK_SECONDS or len(stamps) * math.prod(shape) > WORTH_A_PACK_BYTES
 
 
 def count_extensions(names: Iterable[str]) -> str:
@@ -267,11 +250,6 @@ def count(counter: Counter) -> str:
     return shown + (", ..." if len(counter) > 5 else "")
 
 
-def shorten(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-
-
 # ---- arguments ------------------------------------------------------------------------------------------------------
 
 
@@ -281,6 +259,11 @@ def two_sides(image_size: int | list[int]) -> tuple[int, int]:
         raise ValueError(f"image_size={image_size} must be one number, or height and width such as [48, 64].")
     check_image_size(*sides)
     return sides
+
+
+def check_cache(cache: str) -> None:
+    if cache not in ("auto", "always", "never") and not packed.is_path(cache):
+        raise ValueError(f"cache={cache} must be auto, always, never or a directory with a slash, such as ./packs.")
 
 
 def colour(background: int | list[int]) -> tuple[int, int, int]:

@@ -1,9 +1,9 @@
 """The networks of DCGAN: strided convolutions all the way. Radford et al. 2016 (arXiv 1511.06434), section 3."""
 
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm as with_spectral_norm
 
-from gan_lab.networks.layers import check_counts, dcgan_init, halvings, norm2d, pair
+from gan_lab.networks.batch_layers import minibatch_layer, reference_layers
+from gan_lab.networks.layers import SumPool, add_spectral_norm, check_counts, dcgan_init, halvings, norm2d, pair
 
 
 class Generator(nn.Module):
@@ -11,13 +11,20 @@ class Generator(nn.Module):
 
     A linear layer makes a map of 4 to 7 pixels a side, which transposed convolutions double until it is an image.
     `width` counts the channels before the last layer; they double with every halving of the size, up to 8 * width.
+    `norm: virtual` refers to a batch of `references` latents that is drawn once (Salimans et al. 2016, section 3.4).
     """
 
     def __init__(
-        self, latent_dim: int, channels: int, image_size: int | list[int], width: int = 64, norm: str = "batch"
+        self,
+        latent_dim: int,
+        channels: int,
+        image_size: int | list[int],
+        width: int = 64,
+        norm: str = "batch",
+        references: int = 64,
     ):
         super().__init__()
-        check_counts(latent_dim=latent_dim, channels=channels, width=width)
+        check_counts(latent_dim=latent_dim, channels=channels, width=width, references=references)
         times = halvings(image_size)
         height, wide = (side >> times for side in pair(image_size))
         widths = [width * min(2**i, 8) for i in reversed(range(times))] or [width]
@@ -26,20 +33,21 @@ class Generator(nn.Module):
         # Project the latent to the smallest map, stored with its channels last
         self.project = nn.Linear(latent_dim, height * wide * widths[0], bias=bias)
         self.unflatten = nn.Unflatten(1, (height, wide, widths[0]))
-        self.start = nn.Sequential(norm2d(norm, widths[0]), nn.ReLU())
+        self.start = nn.Sequential(norm2d(norm, widths[0], references), nn.ReLU())
 
         # Double the map until it is an image
         layers = []
         for before, after in zip(widths, widths[1:], strict=False):
             layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=bias)]
-            layers += [norm2d(norm, after), nn.ReLU()]
+            layers += [norm2d(norm, after, references), nn.ReLU()]
         last = nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1)
         self.grow = nn.Sequential(*layers, last if times else nn.Conv2d(width, channels, 3, padding=1), nn.Tanh())
+        self.refer, self.forget = reference_layers(norm, references, latent_dim)
         self.apply(dcgan_init)
 
     def forward(self, latent: Tensor) -> Tensor:
-        x = self.unflatten(self.project(latent)).permute(0, 3, 1, 2)  # [N, C, h, w]
-        return self.grow(self.start(x))
+        x = self.unflatten(self.project(self.refer(latent))).permute(0, 3, 1, 2)  # [N, C, h, w]
+        return self.forget(self.grow(self.start(x)))
 
 
 class Discriminator(nn.Module):
@@ -47,6 +55,7 @@ class Discriminator(nn.Module):
 
     `trunk` halves the image until its shorter side is 4 to 7 pixels; `head` turns what is left into a score: `flatten`
     is one convolution over all of it (the paper's), `pool` a linear layer on its sum. No norm after the first layer.
+    `minibatch` puts what tells a batch's samples apart between the two: none, discrimination or stddev.
     """
 
     def __init__(
@@ -57,6 +66,7 @@ class Discriminator(nn.Module):
         norm: str = "batch",
         spectral_norm: bool = False,
         head: str = "flatten",
+        minibatch: str = "none",
     ):
         super().__init__()
         check_counts(channels=channels, width=width)
@@ -70,21 +80,15 @@ class Discriminator(nn.Module):
             layers += [] if bare else [norm2d(norm, after)]
             layers += [nn.LeakyReLU(0.2)]
         self.trunk = nn.Sequential(*layers)
-        self.head = HEADS[head]([channels, *widths][-1], height, wide) if head in HEADS else unknown_head(head)
+        features = [channels, *widths][-1]
+        self.minibatch, more = minibatch_layer(minibatch, features, height * wide)
+        self.head = HEADS[head](features + more, height, wide) if head in HEADS else unknown_head(head)
         self.apply(dcgan_init)
         if spectral_norm:
-            for layer in [m for m in self.modules() if isinstance(m, nn.Conv2d | nn.Linear)]:
-                with_spectral_norm(layer)
+            add_spectral_norm(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.head(self.trunk(image)).flatten()
-
-
-class SumPool(nn.Module):
-    """Feature maps [N, C, H, W] to their sums [N, C]."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.sum(dim=(2, 3))
+        return self.head(self.minibatch(self.trunk(image))).flatten()
 
 
 HEADS = {

@@ -1,8 +1,26 @@
-"""Pieces that several networks share: sizes, norms, initial weights."""
+"""Pieces that several networks share: sizes, norms, sums, spectral norm, initial weights."""
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from gan_lab.networks.batch_layers import VirtualBatchNorm
 
 NORMS = ("batch", "instance", "layer", "group", "none")
+VECTOR_NORMS = ("batch", "layer", "none")
+
+
+class SumPool(nn.Module):
+    """Feature maps [N, C, H, W] to their sums [N, C]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sum(dim=(2, 3))
+
+
+class MeanPool(nn.Module):
+    """Feature maps [N, C, H, W] to their means [N, C]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(dim=(2, 3))
 
 
 def pair(image_size: int | list[int]) -> tuple[int, int]:
@@ -36,9 +54,12 @@ def check_counts(**counts: int) -> None:
 SIDES = sorted(b << k for b in (4, 5, 6, 7) for k in range(12))
 
 
-def norm2d(kind: str, channels: int) -> nn.Module:
-    """A norm for feature maps [N, C, H, W]: batch, instance, layer (over C, H, W), group or none."""
-    check_norm(kind)
+def norm2d(kind: str, channels: int, references: int | None = None) -> nn.Module:
+    """A norm for feature maps [N, C, H, W]: batch, instance, layer (over C, H, W), group or none.
+
+    Also `virtual` where `references` says how many rows at the head of the batch it refers to, as in generators.
+    """
+    check_norm(kind, NORMS if references is None else (*NORMS, "virtual"))
     if kind == "batch":
         return nn.BatchNorm2d(channels)
     if kind == "instance":
@@ -47,16 +68,20 @@ def norm2d(kind: str, channels: int) -> nn.Module:
         return nn.GroupNorm(1, channels)
     if kind == "group":
         return nn.GroupNorm(next(g for g in (32, 16, 8, 4, 2, 1) if channels % g == 0), channels)
+    if kind == "virtual":
+        return VirtualBatchNorm(channels, references)
     return nn.Identity()
 
 
-def norm1d(kind: str, features: int) -> nn.Module:
-    """A norm for vectors [N, D]: batch, layer or none."""
-    check_norm(kind, ("batch", "layer", "none"))
+def norm1d(kind: str, features: int, references: int | None = None) -> nn.Module:
+    """A norm for vectors [N, D]: batch, layer or none; also virtual, as in `norm2d`."""
+    check_norm(kind, VECTOR_NORMS if references is None else (*VECTOR_NORMS, "virtual"))
     if kind == "batch":
         return nn.BatchNorm1d(features)
     if kind == "layer":
         return nn.LayerNorm(features)
+    if kind == "virtual":
+        return VirtualBatchNorm(features, references)
     return nn.Identity()
 
 
@@ -65,12 +90,19 @@ def check_norm(kind, known=NORMS):
         raise ValueError(f"norm={kind} is not known; choose one of {', '.join(known)}.")
 
 
+def add_spectral_norm(network: nn.Module) -> None:
+    """Divide every weight matrix by its largest singular value. Miyato et al. 2018 (arXiv 1802.05957), section 2.1."""
+    kinds = nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.Embedding
+    for layer in [m for m in network.modules() if isinstance(m, kinds)]:
+        spectral_norm(layer)
+
+
 def dcgan_init(module: nn.Module) -> None:
     """Weights from N(0, 0.02), norms' scales from N(1, 0.02). Radford et al. 2016, section 4; for `Module.apply`."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d | nn.GroupNorm):
+    elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d | nn.GroupNorm | VirtualBatchNorm):
         nn.init.normal_(module.weight, mean=1.0, std=0.02)
         nn.init.zeros_(module.bias)

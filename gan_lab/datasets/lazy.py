@@ -1,0 +1,43 @@
+"""Pictures that are made, or decoded, when they are asked for: a set may be larger than the memory."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from gan_lab.datasets.base import Batch, Dataset
+
+CHUNK = 256  # pictures that a thread makes at a time
+
+
+class Lazy(Dataset):
+    """A subclass gives `__len__` and `pixels`: some pictures as uint8 [B, H, W, C]; several threads may ask at once."""
+
+    threads = 1  # that make the whole set; more where pictures are decoded
+
+    def pixels(self, indices: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def beside(self) -> Batch:
+        """What each sample carries beside its picture, for the whole set."""
+        return {"label": self.labels, **self.extras} if self.classes else self.extras
+
+    def rows(self, indices: Tensor) -> Batch:
+        return {"image": self.pixels(indices), **{name: whole[indices] for name, whole in self.beside().items()}}
+
+    def load(self) -> Batch:
+        image = torch.empty(len(self), *self.image_size, self.channels, dtype=torch.uint8)
+        parts = torch.arange(len(self)).split(CHUNK)
+
+        def make(part: Tensor) -> int:
+            image[part[0] : part[-1] + 1] = self.pixels(part)
+            return len(part)
+
+        with (
+            ThreadPoolExecutor(self.threads) as pool,
+            tqdm(total=len(self), desc="making images", unit="", delay=2, disable=None) as bar,
+        ):
+            for made in pool.map(make, parts):
+                bar.update(made)
+        return {"image": image, **self.beside()}

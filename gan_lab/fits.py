@@ -1,0 +1,92 @@
+"""What composes: parts are built with narrow networks, on facts in place of files, and compat is asked."""
+
+import json
+import re
+from functools import cache
+from typing import Any
+
+from gan_lab import compat
+from gan_lab.build import build_dataset, build_game
+from gan_lab.choices import choices
+from gan_lab.config import compose
+from gan_lab.datasets import Dataset
+from gan_lab.errors import ConfigError
+from gan_lab.settings import Trainer
+
+NARROW = 8  # channels of each network: what fits does not depend on them
+GAP = re.compile(r"(dataset\.[\w.]+) must be given")
+ON_DISK = {"root", "path", "download"}  # a dataset with one of these settings reads files
+
+
+class Facts(Dataset):
+    """A dataset of which only the facts in its YAML are known: its files need not be there."""
+
+    def __init__(self, channels: int, image_size: int | list[int], num_classes: int | None):
+        sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+        super().__init__(channels, sides, classes=[str(number) for number in range(num_classes or 0)])
+
+    def __len__(self) -> int:
+        return 2**31
+
+
+def complaints(words: list[str]) -> list[str] | None:
+    """Why the parts that the words choose cannot train together, each with its remedy; empty if they can.
+
+    None where only the dataset's files can tell. `dataset.*` settings that must be given are made up.
+    """
+    try:
+        config = composed(words)
+        narrow(config["model"])
+        dataset, game = dataset_of(config), build_game(config)
+    except ConfigError as error:
+        return [line.strip() for line in str(error).splitlines() if not line.endswith("settings cannot be used:")]
+    if isinstance(dataset, Facts) and not set(game.needs) <= set(dataset.gives):
+        return None
+    return compat.complaints(compat.Parts(dataset, game, Trainer(**config["trainer"]), config["optimizer_overrides"]))
+
+
+def dataset_of(config: dict[str, Any]) -> Dataset:
+    """The dataset itself, or its facts where it reads files."""
+    node = config["dataset"]
+    return facts_of(node) if ON_DISK & node.keys() else built(json.dumps([node, config["trust"]]))
+
+
+def facts_of(node: dict[str, Any]) -> Facts:
+    return Facts(node["channels"], node["image_size"], node["num_classes"])
+
+
+@cache
+def built(node_and_trust: str) -> Dataset:
+    node, trust = json.loads(node_and_trust)
+    return build_dataset({"dataset": node, "trust": trust})
+
+
+def composed(words: list[str]) -> dict[str, Any]:
+    """The configuration, with texts for what its dataset leaves open, such as a path."""
+    try:
+        return compose(words)
+    except ConfigError as error:
+        gaps = GAP.findall(str(error))
+        if not gaps:
+            raise
+    return compose([*words, *(f"++{key}=made-up" for key in gaps)])
+
+
+def narrow(node: Any) -> None:
+    """Every network of a model at a few channels."""
+    for name, value in node.items() if isinstance(node, dict) else ():
+        if name == "width":
+            node[name] = NARROW
+        narrow(value)
+
+
+def playground(words: list[str]) -> str:
+    """The choice of a dataset with which the words fit, digits if they do: there other things are asked of them."""
+    names = sorted(choices("dataset"), key=lambda name: name != "digits")
+    return next((place for name in names if complaints([*words, place := f"dataset={name}"]) == []), "dataset=digits")
+
+
+def complaints_anywhere(words: list[str], model: str) -> list[str] | None:
+    """The complaints about words and a model on digits, or on what suits the model."""
+    found = complaints([*words, model, "dataset=digits"])
+    return complaints([*words, model, playground([model])]) if found else found

@@ -1,0 +1,187 @@
+"""Where each value of a run came from: a YAML of a group, the experiment, the command line, or a change on resuming."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gan_lab.choices import CONF, CONFIG, stored
+from gan_lab.config import parsed
+from gan_lab.errors import CheckpointError
+
+
+@dataclass
+class Choice:
+    """What was chosen of a group, by name or by several, and where."""
+
+    names: Any
+    source: str
+    usual: Any  # what config.yaml chooses
+
+    @property
+    def files(self) -> list[str]:
+        return self.names if isinstance(self.names, list) else [self.names] if self.names else []
+
+
+@dataclass
+class Layer:
+    """What one source sets, by dotted key; each layer hides what those before it set."""
+
+    name: str
+    values: dict[str, Any]
+    is_default: bool
+
+
+@dataclass
+class Origin:
+    """One value of a run. `changed`: it is not what it would be without experiment, command line and resuming."""
+
+    key: str
+    value: Any
+    source: str
+    changed: bool
+
+
+def origins(run: Path) -> list[Origin]:
+    """Every choice and every value of a run with its source; CheckpointError where the run does not tell."""
+    made, words = read(run / ".hydra" / "hydra.yaml")["hydra"]["runtime"], read(run / ".hydra" / "overrides.yaml")
+    sources = [Path(source["path"]) for source in made["config_sources"] if source["schema"] == "file"]
+    folders = [*sources, CONF]
+    chosen = choices_of(folders, made["choices"], words)
+    resumed = lines(run / "overrides.txt")[len(words) :]
+    layers = [*file_layers(folders, chosen), typed("command line", words, chosen), typed("resume", resumed, chosen)]
+    return [
+        *(Origin(group, choice.names, choice.source, choice.names != choice.usual) for group, choice in chosen.items()),
+        *(origin(key, value, layers) for key, value in flat(stored(run)).items()),
+    ]
+
+
+def origin(key: str, value: Any, layers: list[Layer]) -> Origin:
+    setting = [layer for layer in layers if key in layer.values]
+    defaults = [layer.values[key] for layer in setting if layer.is_default]
+    if not setting:
+        return Origin(key, value, "default of its class", changed=False)
+    last, raw = setting[-1], setting[-1].values[key]
+    changed = not last.is_default and not (defaults and same(defaults[-1], value))
+    if is_reference(raw):
+        return Origin(key, value, f"{last.name}: {raw}", changed)
+    was = "" if same(raw, value) or not last.name.endswith(".yaml") else f", which now says {raw}"
+    return Origin(key, value, last.name + was, changed)
+
+
+def choices_of(folders: list[Path], recorded: dict[str, Any], words: list[str]) -> dict[str, Choice]:
+    """What was chosen of each group, in the order in which the files are laid over each other.
+
+    Hydra records choices of one name; those of several are in the defaults lists and on the command line.
+    """
+    listed = read(CONF / CONFIG)["defaults"]
+    usual = {group: name for entry in listed if isinstance(entry, dict) for group, name in entry.items()}
+    chosen = {group: Choice(name, CONFIG, name) for group, name in usual.items() if is_ours(group)}
+    experiment = recorded["experiment"]
+    for group, name in overridden(folders, experiment) if experiment else ():
+        chosen[group].names, chosen[group].source = name, f"experiment/{experiment}.yaml"
+    typed_ones = {key: value for key, value in parsed(settings(words)) if key in chosen}
+    for group, name in [*typed_ones.items(), *((group, name) for group, name in recorded.items() if is_ours(group))]:
+        source = "command line" if group in typed_ones or "@" in group else None
+        if group not in chosen:
+            chosen[group] = Choice(name, "command line", None)
+        chosen[group].names, chosen[group].source = name, source or chosen[group].source
+    return chosen
+
+
+def is_ours(group: str) -> bool:
+    return not group.startswith(("override ", "hydra/"))
+
+
+def overridden(folders: list[Path], experiment: str) -> Iterator[tuple[str, Any]]:
+    """The groups that an experiment chooses, and what it chooses of them."""
+    path = find(folders, f"experiment/{experiment}.yaml")
+    for entry in read(path).get("defaults", []) if path else ():
+        if isinstance(entry, dict):
+            yield from ((group.removeprefix("override /"), name) for group, name in entry.items())
+        elif entry != "_self_":
+            yield from overridden(folders, entry)
+
+
+def file_layers(folders: list[Path], chosen: dict[str, Choice]) -> Iterator[Layer]:
+    """What the chosen files set, config.yaml's own values before the experiment's."""
+    for group, choice in chosen.items():
+        if group == "experiment":
+            yield from file_layer(folders, "", "config", "", is_default=True)
+        folder, _, package = group.partition("@")
+        for name in choice.files:
+            is_default = group != "experiment" and not package
+            yield from file_layer(folders, folder, name, package or folder.replace("/", "."), is_default)
+
+
+def file_layer(folders: list[Path], group: str, name: str, package: str, is_default: bool) -> Iterator[Layer]:
+    """What a YAML sets, after the files of its own group that its defaults list takes over."""
+    label = f"{group}/{name}.yaml".lstrip("/")
+    path = find(folders, label)
+    if path is None:
+        return
+    values = read(path)
+    for entry in values.get("defaults", []) if group else ():
+        if isinstance(entry, str) and entry != "_self_":
+            yield from file_layer(folders, group, entry, package, is_default)
+    header = re.search(r"^# @package (\S+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    place = {"_global_": "", "_group_": package}.get(header[1], header[1]) if header else package
+    own = {key: value for key, value in values.items() if key not in ("defaults", "hydra")}
+    yield Layer(label, flat(own, f"{place}." if place else ""), is_default)
+
+
+def find(folders: list[Path], name: str) -> Path | None:
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+
+
+def typed(name: str, words: list[str], chosen: dict[str, Choice]) -> Layer:
+    """What words of the command line set; choices of a group are no values."""
+    values = {}
+    for key, value in parsed(settings(words)):
+        if key not in chosen:
+            values |= flat(value, f"{key}.") if isinstance(value, dict) and value else {key: value}
+    return Layer(name, values, is_default=False)
+
+
+def settings(words: list[str]) -> list[str]:
+    """The words that set something of a run: none that deletes, none about Hydra itself."""
+    return [word for word in words if "=" in word and not word.lstrip("+").startswith(("~", "hydra"))]
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings, and lists of mappings, by dotted key."""
+    found = {}
+    for key, value in values.items():
+        if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            value = dict(enumerate(value))
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
+    return found
+
+
+def same(written: Any, value: Any) -> bool:
+    """Whether a value as it is written in YAML is that of the run; 1e-4 is a text to some readers."""
+    if isinstance(written, str) and isinstance(value, float):
+        try:
+            return float(written) == value
+        except ValueError:
+            return False
+    return written == value
+
+
+def is_reference(raw: Any) -> bool:
+    return isinstance(raw, str) and "${" in raw
+
+
+def read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{str(path)!r} cannot be read, so that no origin is known: {reason}") from error
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []

@@ -1,0 +1,176 @@
+"""What is written of a sweep: a record in the directory of each job, and a table of all of them."""
+
+import csv
+import json
+import shlex
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from gan_lab.choices import CONFIG
+from gan_lab.commands.ls import columns, main_values
+from gan_lab.config import Job
+from gan_lab.errors import CheckpointError, GanLabError, ResourceError
+
+RECORD = "job.json"  # in each job's directory: its settings, and what came of it
+ERROR = "error.txt"
+KEPT = {RECORD, ".hydra", ".lock"}  # what belongs to a job, not to one attempt at it
+ASIDE = "attempt"
+
+
+def recorded(job: Job, train: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Train as one job of a sweep in this process; a signal that ends the job ends the sweep, with its table."""
+    try:
+        summary = attempt(job, train)
+    except KeyboardInterrupt:
+        table(job.run_dir.parent)
+        raise
+    if summary["status"] == "stopped":
+        table(job.run_dir.parent)
+    return summary
+
+
+def attempt(job: Job, train: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Train as one job of a sweep: what goes wrong is written down and told at once, and raises nothing."""
+    print(f"job {job.number}: {' '.join(job.overrides)}")
+    start = time.monotonic()
+    record(job, status="running")
+    try:
+        summary = train()
+    except KeyboardInterrupt:
+        record(job, status="interrupted", seconds=time.monotonic() - start)
+        raise
+    except Exception as error:
+        code = error.exit_code if isinstance(error, GanLabError) else 1
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        record(job, status="failed", seconds=time.monotonic() - start, error=reason, code=code)
+        (job.run_dir / ERROR).write_text(traceback.format_exc(), encoding="utf-8")
+        print(f"gan-lab: job {job.number} failed: {error or type(error).__name__}", file=sys.stderr)
+        return {"status": "failed", "code": code}
+    record(job, **told(summary))
+    return summary
+
+
+def told(summary: dict[str, Any]) -> dict[str, Any]:
+    """What the record of a job takes from the summary of its run."""
+    told = {name: summary[name] for name in ("status", "seconds")} | {"metrics": main_values(summary["metrics"])}
+    return told | ({"code": 128 + summary["signal"]} if summary["status"] == "stopped" else {})
+
+
+def record(job: Job, **what: Any) -> None:
+    """Write the record of a job in one step, so that a reader never sees half of it."""
+    job.run_dir.mkdir(parents=True, exist_ok=True)
+    entry = {"job": job.number, "overrides": job.overrides, **what, "config": job.config}
+    temporary = job.run_dir / f".{RECORD}.tmp"
+    temporary.write_text(json.dumps(entry, indent=2, default=float), encoding="utf-8")
+    temporary.replace(job.run_dir / RECORD)
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The record of a job; CheckpointError if it cannot be read."""
+    try:
+        return json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{str(folder / RECORD)!r} cannot be read: {error}") from error
+
+
+def entries(place: Path) -> dict[Path, dict[str, Any]]:
+    """The directory of each job of a sweep and its record, in the order of their numbers."""
+    found = {file.parent: read(file.parent) for file in place.rglob(RECORD)}
+    return dict(sorted(found.items(), key=lambda pair: pair[1]["job"]))
+
+
+def end_sweep(place: Path) -> None:
+    """Print and write the table of a sweep; an error if a job is not finished."""
+    rows = table(place)
+    missing = [entry for entry in rows if entry["status"] != "finished"]
+    if missing:
+        counts = Counter(entry["status"] for entry in missing)
+        found = ", ".join(f"{number} of {len(rows)} jobs {status}" for status, number in counts.items())
+        error = GanLabError(
+            f"{found}; error.txt or log.txt in the directory of each says why\n"
+            f"  to run what is missing: gan-lab resume {shlex.quote(str(place))}"
+        )
+        codes = {entry.get("code", 1) for entry in missing}
+        error.exit_code = codes.pop() if len(codes) == 1 else 1
+        raise error
+
+
+def table(place: Path) -> list[dict[str, Any]]:
+    """The jobs of a sweep with the settings that differ, printed in columns and written to sweep.csv."""
+    found = list(entries(place).values())
+    names = list(dict.fromkeys(name for entry in found for name in entry.get("metrics", {})))
+    common = shared([entry["overrides"] for entry in found])
+    rows = [["job", "status", "seconds", *names, "settings", "error"]]
+    for entry in found:
+        numbers = [entry.get("seconds"), *(entry.get("metrics", {}).get(name) for name in names)]
+        cells = ["" if number is None else f"{number:.4g}" for number in numbers]
+        settings = " ".join(word for word in entry["overrides"] if word not in common)
+        rows.append([str(entry["job"]), entry["status"], *cells, settings, entry.get("error", "")])
+
+    # Print and write the same
+    columns(rows)
+    with (place / "sweep.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    return found
+
+
+def shared(overrides: list[list[str]]) -> set[str]:
+    """The settings that are the same in all of several jobs."""
+    return set.intersection(*map(set, overrides)) if len(overrides) > 1 else set()
+
+
+def claimed(place: Path) -> Path:
+    """A new directory at this place, or beside it with -2, -3, ... when it is taken."""
+    tries, free = count(2), place
+    while True:
+        try:
+            free.mkdir(parents=True)
+            return free
+        except FileExistsError:
+            free = place.with_name(f"{place.name}-{next(tries)}")
+        except OSError as error:
+            reason = error.strerror
+            raise ResourceError(f"cannot write to {str(free)!r}: {reason}; choose a place with run.root=...") from error
+
+
+# --- Going on --------------------------------------------------------------------------------------------------------
+
+
+def settled(folder: Path) -> dict[str, Any]:
+    """The record of a job that nobody runs, mended where the job ended without one who could write it."""
+    entry = read(folder)
+    if "config" not in entry:
+        raise CheckpointError(f"{str(folder / RECORD)!r} is of an older gan-lab and holds no configuration to run")
+    job, summary = Job(entry["config"], folder, entry["overrides"], entry["job"]), summary_of(folder)
+    if entry["status"] != "finished" and summary.get("status") == "finished":  # resumed alone, or killed just then
+        record(job, **told(summary))
+    elif entry["status"] == "running":
+        record(job, status="killed", error="its process is gone", code=1)
+    return read(folder)
+
+
+def summary_of(folder: Path) -> dict[str, Any]:
+    file = folder / "summary.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run can go on: it has its configuration, and a checkpoint that is committed."""
+    return (folder / CONFIG).is_file() and any((folder / "checkpoints").glob("step-*.json"))
+
+
+def clear(job: Job) -> None:
+    """Make room for another attempt and lose nothing: the last error, or all of an attempt that cannot go on."""
+    left = [path for path in job.run_dir.iterdir() if path.name not in KEPT and not path.name.startswith(ASIDE)]
+    if job.resume:
+        left = [path for path in left if path.name == ERROR]
+    if left:
+        aside = claimed(job.run_dir / ASIDE)
+        for path in left:
+            path.rename(aside / path.name)
