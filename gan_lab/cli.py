@@ -71,7 +71,7 @@ def usage() -> str:
     lines = [f"  {verb:<10} {what}" for verb, what in verbs().items()]
     return "\n".join(
         [
-            "Train, resume and sample generative adversarial networks.",
+            "Train, compare and understand generative adversarial networks.",
             "",
             "usage: gan-lab COMMAND ...      (gan-lab COMMAND --help says more)",
             "",
@@ -106,7 +106,7 @@ def complete(argv: list[str]) -> int | None:
 
     # Let train complete what follows it, without the options that are not Hydra's
     if "query=bash" in argv:
-        if words[1] != "train":
+        if words[1] not in ("train", "validate", "data"):
             return None
         kept = [word for word in words[2:] if not word.startswith("-") or word == "-m"]
         os.environ["COMP_LINE"] = " ".join([words[0], *kept, *([""] if line.endswith(" ") else [])])

@@ -117,7 +117,7 @@ def dry_run(config: dict) -> None:
     )
     print(f"\ndata: {dataset.nbytes / 2**20:,.0f} MiB; peak memory of two steps: {peak}")
     print(f"disk: {settings.keep_checkpoints} checkpoints of {state / 2**20:,.1f} MiB")
-    print("Nothing was written. Leave out --dry-run to train.")
+    print("No run was written. Leave out --dry-run to train.")
 
 
 def assemble(config: dict, world: World) -> tuple[Trainer, Dataset]:

@@ -6,7 +6,9 @@ from gan_lab.choices import choices, description, groups
 from gan_lab.config import compose
 from gan_lab.errors import ConfigError
 
-OWN = {choice: ["dataset.path=/pictures"] for choice in ("dataset=folder", "experiment=my_images")}  # what only the user can give
+OWN = {
+    choice: ["dataset.path=/pictures"] for choice in ("dataset=folder", "experiment=my_images")
+}  # what only the user can give
 EACH = [f"{group}={name}" for group in groups() for name in choices(group)]
 
 

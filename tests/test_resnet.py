@@ -84,6 +84,7 @@ def test_channels_follow_growth_and_limit():
     critic = resnet.Discriminator(3, 64, width=4, growth=2, limit=8)
     blocks = [m for m in critic.trunk if isinstance(m, resnet.DownBlock)]
     assert [b.conv2.out_channels for b in blocks] == [4, 8, 16, 32, 32]
+    assert [b.conv1.out_channels for b in blocks] == [4, 4, 8, 16, 32], "a critic widens in the second convolution"
 
 
 @pytest.mark.parametrize("module", [resnet, r3gan])
