@@ -8,6 +8,7 @@ from torch import nn
 from gan_lab.datasets import Dataset
 from gan_lab.losses.views import Packing
 from gan_lab.models import Game
+from gan_lab.networks.batch_layers import MinibatchDiscrimination
 from gan_lab.settings import Trainer
 
 
@@ -44,6 +45,11 @@ def penalised_batch_norm(parts):
             yield (
                 f"The loss penalises the gradient of each sample ({', '.join(penalties)}), which batch norm in the "
                 f"{name} mixes. Set model.{name}.norm=layer."
+            )
+        if penalties and any(isinstance(m, MinibatchDiscrimination) for m in getattr(parts.game, name).modules()):
+            yield (
+                f"The loss penalises the gradient of each sample ({', '.join(penalties)}), which minibatch "
+                f"discrimination in the {name} mixes. Set model.{name}.minibatch=none, or stddev, which mixes little."
             )
 
 

@@ -70,13 +70,19 @@ def test_a_penalty_on_each_sample_complains_about_batch_norm():
     assert said.endswith("Set model.discriminator.norm=layer.")
 
 
+def test_a_penalty_on_each_sample_complains_about_minibatch_discrimination():
+    words = ["model=gan", "loss=wgan_gp"]
+    assert "minibatch=none" in complaint(*words, "model.discriminator.minibatch=discrimination")
+    assert compat.complaints(parts(config_of(*words, "model.discriminator.minibatch=stddev"))) == []
+
+
 def test_past_that_the_penalty_of_a_sample_changes_with_its_neighbours():
     """What is penalised is then not the slope of a function of one image."""
     torch.manual_seed(0)
     x, others = torch.randn(2, 1, 4, 4), torch.randn(6, 1, 4, 4)
 
-    def penalised(norm):
-        critic = mlp.Discriminator(1, 4, width=8, norm=norm)
+    def penalised(norm, minibatch="none"):
+        critic = mlp.Discriminator(1, 4, width=8, norm=norm, minibatch=minibatch)
         penalty = GradientPenalty()
         noise = type("Ends", (Noise,), {"uniform": lambda self, name, shape: torch.ones(shape)})()  # at `real`
         together = penalty(critic, torch.cat([x, others]), torch.cat([x, others]), noise=noise) * 8
@@ -85,6 +91,7 @@ def test_past_that_the_penalty_of_a_sample_changes_with_its_neighbours():
 
     assert penalised("layer") < 1e-5
     assert penalised("batch") > 1e-3
+    assert penalised("layer", "discrimination") > 1e-3
 
 
 # --- A term that reads the critic's features -------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from gan_lab.losses.base import Critic, Penalty
 class FeatureMatching(Penalty):
     """|mean features of real - mean features of fake|^2. Salimans et al. 2016 (arXiv 1606.03498), section 3.1.
 
-    The features are what the critic's `trunk` hands to its head, flattened. It stands beside the generator's adversarial
-    loss, whose place it takes in the paper.
+    The features are what the critic's `trunk` hands to its head, flattened. The term stands beside the generator's
+    adversarial loss, whose place it takes in the paper.
     """
 
     at = "fool"

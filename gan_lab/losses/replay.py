@@ -7,7 +7,7 @@ from gan_lab.losses.base import View
 
 
 class Replay(View):
-    """A share of the critic's fakes comes from a pool of earlier ones. Shrivastava et al. 2017 (1612.07828), section 2.3.
+    """A share of the critic's fakes comes from a pool of earlier ones. Shrivastava et al. 2017 (arXiv 1612.07828), 2.3.
 
     In each of the critic's turns `share` of the batch is replaced by fakes drawn from a pool of `size`; the fakes whose
     place they take enter the pool, in random slots once it is full. The pool is part of the state of a run; where
