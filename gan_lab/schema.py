@@ -165,7 +165,7 @@ class Schema:
         if others:
             return f"; did you mean {others[0]!r}?"
         if prefix and len(known) <= 12:
-            return f"; {prefix.rstrip('.')} takes {', '.join(known)}"
+            return f"; {prefix.rstrip('.')} takes {', '.join(known)}; if a preset set it, leave it out: ~{prefix}{name}"
         return "; gan-lab train --cfg job shows all"
 
 

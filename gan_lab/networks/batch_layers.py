@@ -14,7 +14,8 @@ class MinibatchDiscrimination(nn.Module):
 
     A tensor T maps the flattened features to `kernels` rows of `dims` numbers; for each row, exp(-L1 distance) is
     summed over the batch, the sample itself included. On maps the sums fill whole planes. Salimans et al. 2016
-    (arXiv 1606.03498), section 3.2; 100 rows of 5 are those of its code. Memory grows with N^2.
+    (arXiv 1606.03498), section 3.2; 100 rows of 5 are those of its code. Memory and time grow with N^2, and
+    there is no second derivative.
     """
 
     couples_batch = True
@@ -25,9 +26,9 @@ class MinibatchDiscrimination(nn.Module):
         self.tensor = nn.Linear(features, kernels * dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = self.tensor(x.flatten(1)).unflatten(1, (self.kernels, -1))  # [N, kernels, dims]
-        distance = (rows[:, None] - rows).abs().sum(dim=3)  # [N, N, kernels]
-        return beside(x, (-distance).exp().sum(dim=1))
+        rows = self.tensor(x.flatten(1)).unflatten(1, (self.kernels, -1)).transpose(0, 1)  # [kernels, N, dims]
+        distance = torch.cdist(rows, rows, p=1.0)  # [kernels, N, N]
+        return beside(x, (-distance).exp().sum(dim=2).t())
 
 
 class MinibatchStddev(nn.Module):
@@ -56,7 +57,7 @@ class VirtualBatchNorm(nn.Module):
     """Each row of [R + N, C, ...] normalised by the statistics of R reference rows and of itself.
 
     The first `references` rows are the reference batch, which is normalised by itself; each other row counts as one in
-    R + 1. Salimans et al. 2016 (arXiv 1606.03498), section 3.4; the share is that of its code.
+    R + 1. Salimans et al. 2016 (arXiv 1606.03498), section 3.5; the share is that of its code.
     """
 
     def __init__(self, channels: int, references: int, eps: float = 1e-5):
