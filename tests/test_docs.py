@@ -21,7 +21,7 @@ from gan_lab.overrides import read, with_demo, with_jobs
 from gan_lab.settings import Trainer
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "README.zh.md", *sorted((ROOT / "docs").glob("*.md"))]
 TRICKS = ROOT / "docs" / "tricks.md"
 OF_THE_READER = ("my_conf", "mygan")  # a folder and a package that only the reader has: README, "Your own variant"
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)

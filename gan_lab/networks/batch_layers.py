@@ -17,8 +17,8 @@ class MinibatchDiscrimination(nn.Module):
     A tensor T maps the flattened features to `kernels` rows of `dims` numbers; for each row, exp(-L1 distance) is
     summed over the other samples of the batch. On maps the sums fill whole planes. Salimans et al. 2016 (arXiv
     1606.03498), section 3.2; 100 rows of 5 are those of its code. The columns of T begin with a length of about 10, so
-    that at first only samples that are nearly the same are near each other (1 in its code, by which a fresh critic finds
-    all samples near). Memory and time grow with N^2; there is no second derivative.
+    that at first only samples that are nearly the same are near each other (1 in its code, to a fresh critic all are
+    near). Memory and time grow with N^2; there is no second derivative.
     """
 
     couples_batch = True
