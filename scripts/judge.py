@@ -7,8 +7,9 @@ Labelled images: a small convolutional classifier is trained on the real trainin
 images is printed), then asked about 10,000 samples of averaged weights: the share of each class, the mean top
 probability, and exp(mean KL(p(y|x) || p(y))), which is the Inception score's formula in this classifier's
 probabilities. Stacked digits: the classifier of single digits reads the three colours of 26,000 samples; how many of
-the 1,000 numbers they spell, and KL(samples || real) over them. Unlabelled or coloured images: the mean pairwise
-distance of pixels against the real images'. Points: the exact figures of the dataset.
+the 1,000 numbers they spell, KL(samples || real) over them, and the share of colours that lie near a real digit, since a
+classifier reads digits into noise too. Unlabelled or coloured images: the mean pairwise distance of pixels against the
+real images'. Points: the exact figures of the dataset.
 """
 
 import argparse
@@ -104,7 +105,13 @@ def judge_stacked(run, dataset: Stacked, n: int = 26_000) -> dict[str, float]:
     real = torch.bincount(dataset.labels, minlength=1000).double()
     p, q = counts / counts.sum(), real.clamp(min=0.5) / real.sum()
     kl = (p * (p.clamp(min=1e-12) / q).log()).sum().item()
-    return {"judge_accuracy": accuracy, "modes": (counts > 0).sum().item(), "kl": kl}
+
+    # See how many colours of samples lie as near to a real digit as real digits lie to each other
+    digit = dataset.digits.prepare(dataset.digits.tensors(), torch.zeros(len(dataset.digits), dtype=torch.int64))
+    real, planes = digit["image"].flatten(1), samples[:2000].flatten(0, 1).flatten(1)
+    usual = torch.cdist(real, real).fill_diagonal_(torch.inf).amin(dim=1).quantile(0.99)
+    near = (torch.cdist(planes, real).amin(dim=1) <= usual).double().mean().item()
+    return {"judge_accuracy": accuracy, "modes": (counts > 0).sum().item(), "kl": kl, "near_real": near}
 
 
 def judge_run(folder: Path, n: int = 10_000) -> dict[str, float]:
