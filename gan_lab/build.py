@@ -13,7 +13,7 @@ from gan_lab.errors import ConfigError
 from gan_lab.models import Game
 from gan_lab.schedule import turns_of
 from gan_lab.settings import Trainer
-from gan_lab.signatures import OURS, within
+from gan_lab.signatures import OURS, look_here, within
 
 
 def resolve(target: str, trust: tuple[str, ...] = ()) -> type:
@@ -24,6 +24,7 @@ def resolve(target: str, trust: tuple[str, ...] = ()) -> type:
     allowed = (*OURS, *trust)
     if not within(target, allowed):
         raise ConfigError(refusal(target))
+    look_here(trust)
     module, _, name = target.rpartition(".")
     try:
         thing = getattr(import_module(module), name)

@@ -9,6 +9,7 @@ from gan_lab.datasets import Dataset
 from gan_lab.losses.views import Packing
 from gan_lab.models import Game
 from gan_lab.networks.batch_layers import MinibatchDiscrimination
+from gan_lab.networks.resnet import ConditionalBatchNorm, Projection
 from gan_lab.settings import Trainer
 
 
@@ -53,6 +54,16 @@ def penalised_batch_norm(parts):
             )
 
 
+def labels_to_nobody(parts):
+    """Networks that ask for a label need a game that hands them one."""
+    if "label" in parts.game.needs:
+        return
+    for names in parts.game.players.values():
+        for name in names:
+            if any(isinstance(m, ConditionalBatchNorm | Projection) for m in getattr(parts.game, name).modules()):
+                yield f"The {name} has num_classes, and this model hands it no labels. Set model.{name}.num_classes=0."
+
+
 def hidden_trunk(parts):
     """A term that reads the critic's features needs a critic that shows them."""
     readers = [n for n, p in parts.game.objective.penalties.items() if p.reads_trunk]
@@ -89,6 +100,11 @@ def uneven_packs(parts):
             yield (
                 f"The view {name} packs {view.size} samples, and {micro_batch} on a device cannot be packed evenly. "
                 f"Set trainer.batch_size={fits}."
+            )
+        if isinstance(view, Packing) and parts.settings.samples < view.size:
+            yield (
+                f"The view {name} packs {view.size} samples, and a picture of trainer.samples={parts.settings.samples} "
+                f"has no pack to show. Set trainer.samples={view.size}."
             )
 
 
@@ -157,6 +173,7 @@ def unknown_players(parts):
 RULES = (
     missing_keys,
     penalised_batch_norm,
+    labels_to_nobody,
     hidden_trunk,
     views_of_points,
     views_and_conditions,

@@ -28,7 +28,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_lab import schema
-from gan_lab.choices import CONF, meant
+from gan_lab.choices import CONF, groups, meant
 from gan_lab.errors import DISK_IS_FULL, ConfigError
 from gan_lab.overrides import Line, quoted, tag, written
 from gan_lab.settings import Settings
@@ -205,7 +205,7 @@ def explained(error: Exception) -> ConfigError:
     where = f"in {inside[1]}.yaml: " if inside and inside[1] != "config" else ""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.removesuffix(".yaml").lstrip("/").rpartition("/")
-        options = error.options or []
+        options = error.options or offered(group, text)
         offer = f"\n  {group} can be: {', '.join(options)}" if options else ""
         return ConfigError(f"{where}unknown {group or 'configuration'} {name!r}{meant(name, options)}{offer}")
     if isinstance(error, OverrideParseException):
@@ -220,15 +220,25 @@ def explained(error: Exception) -> ConfigError:
         key = found[1].lstrip("+")
         if "An item is already at" in text:
             return ConfigError(f"{key!r} is already set: write {key}=... without the +")
+        if key in groups():
+            return ConfigError(f"~{key} removes nothing; {key}=[] chooses none")
         return ConfigError(f"{where}unknown setting {key!r}{whole_key(key)}")
     if found := re.match(r"Error merging override (.*)", text, re.DOTALL):
         reason = str(error.__cause__).splitlines()[0]
         return ConfigError(f"{written([found[1]])[0]} cannot be set: {reason[:1].lower()}{reason[1:]}")
+    if text.startswith("Config group override must be a string or a list"):
+        return ConfigError("a group of several choices takes a name or a list of names, and [] for none: loss/view=[]")
     key = re.search(r"full_key: (\S+)", text)
     lines = [line.strip() for line in text.removeprefix(inside[0] if inside else "").splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith(("See http", "full_key:", "object_type=", "Set the env"))]
     first = f"{key[1]}: " if key else ""
     return ConfigError(where + first + "\n  ".join(lines[:3] or [type(error).__name__]))
+
+
+def offered(group, text):
+    """The choices of a group in the folders that Hydra's message lists, where it tells no choices itself."""
+    folders = re.findall(r"path=file://(.+)", text)
+    return sorted({file.stem for folder in folders for file in Path(folder, group).glob("*.yaml")})
 
 
 def unreadable(error):

@@ -19,11 +19,18 @@ def main_settings(config: dict[str, Any], run_dir: Path) -> dict[str, str | floa
         hydra = yaml.safe_load(file.read_text(encoding="utf-8"))["hydra"]
         groups = {name: value for name, value in hydra["runtime"]["choices"].items() if not name.startswith("hydra/")}
         swept = hydra["callbacks"]["gan_lab"]["swept"]
+        lists = [name for name in swept if "/" in name and name not in groups]  # Hydra notes no choice of several
+        groups |= {name: given(name, hydra["overrides"]["task"]) for name in lists}
     else:
         parts = ("dataset", "loss", "model", "optimizer")
         groups, swept = {part: config[part]["_target_"].rpartition(".")[2] for part in parts}, []
     names = [name for name in dict.fromkeys([*MAIN, *swept]) if name not in groups and not name.startswith("hydra.")]
     return {name: flat(value) for name, value in [*groups.items(), *((name, at(config, name)) for name in names)]}
+
+
+def given(name: str, words: list[str]) -> Any:
+    """What the command line says of a group, such as a list of views."""
+    return next(yaml.safe_load(word.partition("=")[2]) for word in reversed(words) if word.startswith(f"{name}="))
 
 
 def at(config: Any, name: str) -> Any:

@@ -2,16 +2,14 @@
 
 import ast
 import math
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from gan_lab import settings
 from gan_lab.choices import choices, groups, meant
 from gan_lab.errors import ConfigError
-from gan_lab.signatures import OURS, Parameter, Signature, find, is_number, is_whole, signature
+from gan_lab.signatures import OURS, Parameter, Signature, find, is_number, is_whole, look_here, signature
 
 GAP = "(to be given)"  # stands for a value that must be given; it is reported once, where it is missing
 PARTS = ("dataset", "model", "loss", "optimizer")
@@ -27,8 +25,7 @@ def check(config: dict[str, Any], gaps: Iterable[str] = ()) -> dict[str, Any]:
 
     `gaps` are the keys that must still be given; their values, and what refers to them, are GAP.
     """
-    if config.get("trust") and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # a package of the user's own may lie where the command is given
+    look_here(config.get("trust"))
     found = [must_give(key) for key in sorted(gaps)] + list(Schema(config).problems())
     if found:
         raise ConfigError("\n  ".join(found if len(found) == 1 else [f"{len(found)} settings cannot be used:", *found]))
@@ -167,7 +164,7 @@ class Schema:
         if others:
             return f"; did you mean {others[0]!r}?"
         if prefix and len(known) <= 12:
-            return f"; {prefix.rstrip('.')} takes {', '.join(known)}"
+            return f"; {prefix.rstrip('.')} takes {', '.join(known)}; if a preset set it, leave it out: ~{prefix}{name}"
         return "; gan-lab train --cfg job shows all"
 
 

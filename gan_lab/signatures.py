@@ -1,6 +1,7 @@
 """What a class takes, read from its source with `ast`: nothing is imported, so a wrong word costs no torch."""
 
 import ast
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -73,6 +74,12 @@ ANYTHING = Kind("anything", lambda value: True, takes_parts=True, is_known=False
 
 def within(name: str, packages: tuple[str, ...]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def look_here(trust: Iterable[str] | None) -> None:
+    """Let packages that the user trusts be found where the command is given."""
+    if trust and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
 
 
 def find(target: str, packages: tuple[str, ...]) -> Definition:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from gan_lab import checkpoint
 from gan_lab.choices import find_run
 from gan_lab.errors import ConfigError
+from gan_lab.models import Game
 from gan_lab.trainer import Trainer
 
 
@@ -33,19 +34,24 @@ def start_from(trainer: Trainer, run: str | Path) -> str:
     Optimizers, steps and the loss's own state start anew. Raises ConfigError where nothing agrees, CheckpointError
     where the run has no checkpoint.
     """
-    folder = find_run(run)
-    state = checkpoint.load_newest(folder / "checkpoints")
-    game = trainer.game
-    trained = {name for networks in game.players.values() for name in networks}
-    matches = [take(name, getattr(game, name), under(f"{name}.", state["game"])) for name in sorted(trained)]
+    folder, state, matches = matched(trainer.game, run)
     for name, network in trainer.ema.networks.items():
         take(name, network, under(f"networks.{name}.", state["ema"]))
+    return f"Starts from {folder}, step {state['step']}: {'; '.join(match.told() for match in matches)}."
+
+
+def matched(game: Game, run: str | Path) -> tuple[Path, dict, list[Match]]:
+    """Give a game the plain weights of a run that fit; the run, its checkpoint, and what fitted of each network."""
+    folder = find_run(run)
+    state = checkpoint.load_newest(folder / "checkpoints")
+    trained = {name for networks in game.players.values() for name in networks}
+    matches = [take(name, getattr(game, name), under(f"{name}.", state["game"])) for name in sorted(trained)]
     if not any(value.dim() > 1 for match in matches for value in match.found.values()):  # a lone bias fits anywhere
         raise ConfigError(
             f"trainer.init_from={run}: none of its weights fits these networks. Choose a run of the same model and "
             "the same sizes, or set trainer.init_from=null."
         )
-    return f"Starts from {folder}, step {state['step']}: {'; '.join(match.told() for match in matches)}."
+    return folder, state, matches
 
 
 def under(prefix: str, state: dict) -> dict[str, Tensor]:

@@ -40,22 +40,32 @@ def test_identical_samples_are_as_close_as_can_be(shape):
     y = layer(x)
     assert y.shape == (5, shape[0] + 7, *shape[1:])
     torch.testing.assert_close(y[:, : shape[0]], x, msg="the features themselves are passed on")
-    torch.testing.assert_close(y[:, shape[0] :], torch.full_like(y[:, shape[0] :], 5.0))
+    torch.testing.assert_close(y[:, shape[0] :], torch.full_like(y[:, shape[0] :], 4.0), msg="all others")
 
 
 def test_closeness_is_the_sum_of_exp_of_minus_distance():
     layer = MinibatchDiscrimination(1, kernels=1, dims=2)
     with torch.no_grad():
-        layer.tensor.weight.copy_(torch.tensor([[1.0], [-2.0]]))
+        layer.tensor.copy_(torch.tensor([[1.0, -2.0]]))
     near = layer(torch.tensor([[0.0], [1.0], [3.0]]))[:, 1]
     gaps = torch.tensor([[0.0, 1.0, 3.0], [1.0, 0.0, 2.0], [3.0, 2.0, 0.0]])  # each counts 1 + 2 times
-    torch.testing.assert_close(near, (-3 * gaps).exp().sum(dim=1))
+    torch.testing.assert_close(near, (-3 * gaps).exp().sum(dim=1) - 1)
 
 
-def test_samples_far_apart_are_close_to_themselves_alone():
+def test_samples_far_apart_are_close_to_nobody():
     layer = MinibatchDiscrimination(4)
     near = layer(torch.randn(6, 4) * 1e4)[:, 4:]
-    torch.testing.assert_close(near, torch.ones(6, 100))
+    torch.testing.assert_close(near, torch.zeros(6, 100))
+
+
+@pytest.mark.parametrize("critic", ["dcgan flatten", "resnet", "mlp"])
+def test_initial_weights_and_spectral_norm_leave_the_tensor_alone(critic):
+    (layer,) = (
+        m
+        for m in CRITICS[critic](minibatch="discrimination", spectral_norm=True).modules()
+        if isinstance(m, MinibatchDiscrimination)
+    )
+    assert layer.tensor.norm(dim=0).mean().item() == pytest.approx(10, rel=0.1)
 
 
 # --- Minibatch standard deviation ------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from gan_lab.overrides import read, with_demo, with_jobs
 from gan_lab.settings import Trainer
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "README.zh.md", *sorted((ROOT / "docs").glob("*.md"))]
 TRICKS = ROOT / "docs" / "tricks.md"
 OF_THE_READER = ("my_conf", "mygan")  # a folder and a package that only the reader has: README, "Your own variant"
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -120,11 +120,11 @@ def test_a_setting_among_the_tricks_composes_builds_and_fits(setting):
 
 
 def drawn(dataset: dict) -> dict:
-    """The dataset, or shapes of its size where its own would have to be downloaded or belong to the reader."""
+    """The dataset, or digits or shapes of its size where its own would be downloaded or belong to the reader."""
     if not {"root", "path"} & dataset.keys():
         return dataset
-    size = {name: dataset[name] for name in ("image_size", "channels")}
-    return {"_target_": "gan_lab.datasets.shapes.Shapes", "size": 256, "num_classes": 6, "num_attributes": 21, **size}
+    kind = "digits.Digits" if dataset["channels"] == 1 else "shapes.Shapes"
+    return {"_target_": f"gan_lab.datasets.{kind}", "image_size": dataset["image_size"]}
 
 
 def test_every_trick_says_when_it_helps_and_where_it_comes_from():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gan_lab.choices import CONF, choices, find_file, find_run, own_folders
+from gan_lab.choices import CONF, CONFIG, choices, find_file, find_run, own_folders
 from gan_lab.commands.ls import columns, plural
 from gan_lab.errors import ConfigError
 from gan_lab.options import parse
@@ -46,6 +46,8 @@ def main(argv: list[str]) -> None:
         return print(USAGE)
     if argv[0] == "run":
         return show_run(argv[1:])
+    if (Path(argv[0]) / CONFIG).is_file():
+        raise ConfigError(f"{argv[0]!r} is a run: gan-lab show run {' '.join(argv)}")
     return show_part(argv[0], parse(PartOptions, argv[1:], "show"))
 
 

@@ -12,14 +12,14 @@ from gan_lab.overrides import LOOKING, read, with_demo
 USAGE = """usage: gan-lab validate [group=choice ...] [setting=value ...] [-m] [--config-dir DIR]
 
 Takes the words of gan-lab train, and checks what they would train before anything starts: the settings, the data (its
-first batch is read), the networks, the optimizers, and whether all of it fits together. It downloads nothing and writes
-nothing. gan-lab train --dry-run also takes two steps, and tells time and memory.
+first batch is read), the networks, the optimizers, the weights to start from, and whether all of it fits together. It
+downloads nothing and writes nothing. gan-lab train --dry-run also takes two steps, and tells time and memory.
 
   gan-lab validate model=dcgan dataset=cifar10
   gan-lab validate -m loss=hinge,wgan_gp model=gan,dcgan
 
-Exit codes: 0 all can train, 2 a setting or a combination cannot work, 3 data, 6 a device that is not there; where the
-jobs of a sweep differ in that, 2."""
+Exit codes: 0 all can train, 2 a setting or a combination cannot work, 3 data, 4 a run to start from, 6 a device that is
+not there; where the jobs of a sweep differ in that, 2."""
 TO_BE_FETCHED = "download is false"  # what a dataset says that may not fetch its files
 T = TypeVar("T")
 
@@ -122,6 +122,7 @@ def findings(config: dict[str, Any]) -> tuple[int, list[str], "Data | None"]:
     from gan_lab.machine import device_count
     from gan_lab.player import Player
     from gan_lab.settings import Trainer
+    from gan_lab.transfer import matched
 
     errors, settings = [], Trainer(**config["trainer"])
 
@@ -139,6 +140,8 @@ def findings(config: dict[str, Any]) -> tuple[int, list[str], "Data | None"]:
         attempt(lambda: build_turns(game, settings))
         for player in game.players:
             attempt(lambda player=player: build_optimizer(config, player, list(Player(player, game).parameters())))
+    if game is not None and settings.init_from:
+        attempt(lambda: matched(game, settings.init_from))
     if game is not None and data is not None and (data.is_there or set(game.needs) <= set(data.dataset.gives)):
         parts = compat.Parts(data.dataset, game, settings, config["optimizer_overrides"], size or 1)
         errors += map(ConfigError, compat.complaints(parts))

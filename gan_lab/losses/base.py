@@ -45,6 +45,10 @@ class View(nn.Module):
     def forward(self, real: Tensor, fake: Tensor, noise, step: int) -> tuple[Tensor, Tensor]:
         raise NotImplementedError
 
+    def alone(self, x: Tensor) -> Tensor:
+        """Samples, each by itself in the shape that the critic takes, [N, ...]: for pictures of its scores."""
+        return x
+
 
 class Objective(nn.Module):
     """An adversarial objective on raw scores, with its penalties and views, each under a name of its own.
@@ -86,6 +90,12 @@ class Objective(nn.Module):
             if judging or not view.judge_only:
                 real, fake = view(real, fake, noise, step)
         return real, fake
+
+    def alone(self, x: Tensor) -> Tensor:
+        """Samples in the shape in which the critic sees them, but unchanged and each by itself, [N, ...]."""
+        for view in self.views.values():
+            x = view.alone(x)
+        return x
 
     def penalise(self, at: str, network: Critic, *played: Tensor, step: int, noise) -> dict[str, Tensor]:
         """The penalties that are owed at this move of this step, by name."""

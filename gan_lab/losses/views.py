@@ -1,5 +1,6 @@
 """What the critic is shown in place of the samples themselves: noise upon them, or several at once."""
 
+import torch
 from torch import Tensor
 
 from gan_lab.losses.base import View
@@ -33,7 +34,7 @@ class InstanceNoise(View):
 class Packing(View):
     """`size` samples side by side as one of `size` times the channels. Lin et al. 2018, PacGAN (arXiv 1712.04086).
 
-    [N, C, ...] becomes [N / size, size * C, ...]; N must be a multiple of `size`.
+    [N, C, ...] becomes [N / size, size * C, ...]; samples that do not fill a pack are left out.
     """
 
     couples_batch = True
@@ -47,5 +48,9 @@ class Packing(View):
     def forward(self, real: Tensor, fake: Tensor, noise, step: int) -> tuple[Tensor, Tensor]:
         return self.packed(real), self.packed(fake)
 
+    def alone(self, x: Tensor) -> Tensor:
+        return torch.cat([x] * self.size, dim=1)
+
     def packed(self, x):
-        return x.reshape(len(x) // self.size, self.size * x.shape[1], *x.shape[2:])
+        packs = len(x) // self.size
+        return x[: packs * self.size].reshape(packs, self.size * x.shape[1], *x.shape[2:])

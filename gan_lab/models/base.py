@@ -71,7 +71,7 @@ class Game(nn.Module):
 
     def critic(self, x: Tensor) -> Tensor:
         """Raw scores of samples, for pictures of what the critic believes."""
-        return getattr(self, self.critics[0])(x)
+        return getattr(self, self.critics[0])(self.objective.alone(x))
 
     # The moves that losses are made of
 

@@ -3,6 +3,8 @@
 A layer whose output for one sample depends on the others of its batch says so: `couples_batch = True`.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -13,8 +15,10 @@ class MinibatchDiscrimination(nn.Module):
     """How close each sample lies to the others, beside its features: [N, C, ...] to [N, C + kernels, ...].
 
     A tensor T maps the flattened features to `kernels` rows of `dims` numbers; for each row, exp(-L1 distance) is
-    summed over the batch, the sample itself included. On maps the sums fill whole planes. Salimans et al. 2016
-    (arXiv 1606.03498), section 3.2; 100 rows of 5 are those of its code. Memory grows with N^2.
+    summed over the other samples of the batch. On maps the sums fill whole planes. Salimans et al. 2016 (arXiv
+    1606.03498), section 3.2; 100 rows of 5 are those of its code. The columns of T begin with a length of about 10, so
+    that at first only samples that are nearly the same are near each other (1 in its code, to a fresh critic all are
+    near). Memory and time grow with N^2; there is no second derivative.
     """
 
     couples_batch = True
@@ -22,12 +26,13 @@ class MinibatchDiscrimination(nn.Module):
     def __init__(self, features: int, kernels: int = 100, dims: int = 5):
         super().__init__()
         self.kernels = kernels
-        self.tensor = nn.Linear(features, kernels * dims, bias=False)
+        columns = torch.randn(features, kernels * dims) * 10 / math.sqrt(features)
+        self.tensor = nn.Parameter(columns)  # no layer, so that spectral norm and initial weights leave it alone
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = self.tensor(x.flatten(1)).unflatten(1, (self.kernels, -1))  # [N, kernels, dims]
-        distance = (rows[:, None] - rows).abs().sum(dim=3)  # [N, N, kernels]
-        return beside(x, (-distance).exp().sum(dim=1))
+        rows = (x.flatten(1) @ self.tensor).unflatten(1, (self.kernels, -1)).transpose(0, 1)  # [kernels, N, dims]
+        distance = torch.cdist(rows, rows, p=1.0)  # [kernels, N, N]
+        return beside(x, ((-distance).exp().sum(dim=2) - 1).t())  # without the sample itself
 
 
 class MinibatchStddev(nn.Module):
@@ -47,7 +52,8 @@ class MinibatchStddev(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         n = len(x)
         size = next(g for g in range(min(self.group_size, n), n + 1) if n % g == 0)
-        groups = x.reshape(size, n // size, -1)  # [size, groups, features]
+        full = x.to(torch.promote_types(x.dtype, torch.float32))  # a variance below 1e-8 is none in float16
+        groups = full.reshape(size, n // size, -1)  # [size, groups, features]
         spread = (groups.var(dim=0, correction=0) + 1e-8).sqrt().mean(dim=1)  # [groups]
         return beside(x, spread.repeat(size)[:, None])
 
@@ -56,7 +62,7 @@ class VirtualBatchNorm(nn.Module):
     """Each row of [R + N, C, ...] normalised by the statistics of R reference rows and of itself.
 
     The first `references` rows are the reference batch, which is normalised by itself; each other row counts as one in
-    R + 1. Salimans et al. 2016 (arXiv 1606.03498), section 3.4; the share is that of its code.
+    R + 1. Salimans et al. 2016 (arXiv 1606.03498), section 3.5; the share is that of its code.
     """
 
     def __init__(self, channels: int, references: int, eps: float = 1e-5):

@@ -11,7 +11,7 @@ class Generator(nn.Module):
 
     A linear layer makes a map of 4 to 7 pixels a side, which transposed convolutions double until it is an image.
     `width` counts the channels before the last layer; they double with every halving of the size, up to 8 * width.
-    `norm: virtual` refers to a batch of `references` latents that is drawn once (Salimans et al. 2016, section 3.4).
+    `norm: virtual` refers to a batch of `references` latents that is drawn once (Salimans et al. 2016, section 3.5).
     """
 
     def __init__(

@@ -1,7 +1,9 @@
 """Pieces that several networks share: sizes, norms, sums, spectral norm, initial weights."""
 
+import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.functional import normalize
+from torch.nn.utils.parametrize import register_parametrization
 
 from gan_lab.networks.batch_layers import VirtualBatchNorm
 
@@ -21,6 +23,39 @@ class MeanPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.mean(dim=(2, 3))
+
+
+class SpectralNorm(nn.Module):
+    """A weight matrix divided by its largest singular value: a parametrization. Miyato et al. 2018, algorithm 1.
+
+    One power iteration in each forward pass while training; rows are of dimension `dim`. It computes what torch's own
+    does, but in float32 also under autocast, and puts new vectors in place of the old ones, which a backward pass may
+    still need: torch writes them over, and a compiled critic that judges real and fake then stops with an error (2.15).
+    """
+
+    def __init__(self, weight: Tensor, dim: int = 0):
+        super().__init__()
+        self.dim = dim
+        rows = self.matrix(weight.detach())
+        self.register_buffer("_u", normalize(torch.randn_like(rows[:, 0]), dim=0, eps=TINY))
+        self.register_buffer("_v", normalize(torch.randn_like(rows[0]), dim=0, eps=TINY))
+        for _ in range(15):
+            self.follow(rows)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        with torch.autocast(weight.device.type, enabled=False):
+            rows = self.matrix(weight)
+            if self.training:
+                self.follow(rows.detach())
+            return weight / torch.dot(self._u, torch.mv(rows, self._v))
+
+    def follow(self, rows):
+        """One power iteration."""
+        self._u = normalize(torch.mv(rows, self._v), dim=0, eps=TINY)
+        self._v = normalize(torch.mv(rows.T, self._u), dim=0, eps=TINY)
+
+    def matrix(self, weight):
+        return weight.movedim(self.dim, 0).flatten(1)
 
 
 def pair(image_size: int | list[int]) -> tuple[int, int]:
@@ -51,6 +86,7 @@ def check_counts(**counts: int) -> None:
             raise ValueError(f"{name}={count} must be at least 1.")
 
 
+TINY = 1e-12  # the least norm to divide by
 SIDES = sorted(b << k for b in (4, 5, 6, 7) for k in range(12))
 
 
@@ -94,7 +130,8 @@ def add_spectral_norm(network: nn.Module) -> None:
     """Divide every weight matrix by its largest singular value. Miyato et al. 2018 (arXiv 1802.05957), section 2.1."""
     kinds = nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.Embedding
     for layer in [m for m in network.modules() if isinstance(m, kinds)]:
-        spectral_norm(layer)
+        dim = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
+        register_parametrization(layer, "weight", SpectralNorm(layer.weight, dim))
 
 
 def dcgan_init(module: nn.Module) -> None:

@@ -13,7 +13,7 @@ class Generator(nn.Module):
 
     `depth` hidden layers, the first of `width` units, each twice as wide as the one before (`growth`). An
     `image_size` of None makes points, which no tanh bounds. `norm: virtual` refers to a batch of `references` latents
-    that is drawn once (Salimans et al. 2016, section 3.4).
+    that is drawn once (Salimans et al. 2016, section 3.5).
     """
 
     def __init__(

@@ -22,7 +22,7 @@ class Generator(nn.Module):
 
     `attention` lists the shorter sides of the maps behind whose first block self-attention stands; SAGAN's generator
     has `spectral_norm` too. With `num_classes` the batch norms are conditional and `forward` takes labels [N].
-    `norm: virtual` refers to a batch of `references` latents that is drawn once (Salimans et al. 2016, section 3.4).
+    `norm: virtual` refers to a batch of `references` latents that is drawn once (Salimans et al. 2016, section 3.5).
     `init`: xavier (SNGAN's) or orthogonal.
     """
 
