@@ -41,8 +41,8 @@ bench: setup ## measure the speed beside a textbook loop; ARGS=--quick for a sho
 	@$(PY) scripts/bench.py $(ARGS)
 	@$(PY) scripts/bench_data.py
 
-proofs: setup ## train and judge again what the README claims
-	@$(PY) scripts/judge.py --all $(ARGS)
+proofs: setup ## judge each claim of conf/experiment/proof that is new or has changed, beside its control
+	@$(PY) scripts/prove.py --all --seeds 100-102 $(ARGS)
 
 mutants: setup-dev ## plant bugs one by one; each must turn a test red
 	@$(PY) scripts/mutants.py $(ARGS)

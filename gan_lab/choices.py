@@ -50,7 +50,8 @@ def find_file(word: str) -> tuple[str, str, Path]:
         return group_of(path), path.stem, path
     known = {f"{group}/{name}": (group, name, file) for group in groups() for name, file in choices(group).items()}
     asked = word.replace("=", "/", 1)
-    same = [full for full in known if full == asked] or [full for full in known if full.endswith(f"/{asked}")]
+    ways = (lambda full: full == asked, lambda full: known[full][1] == asked, lambda full: full.endswith(f"/{asked}"))
+    same = next((found for way in ways if (found := list(filter(way, known)))), [])
     if len(same) == 1:
         return known[same[0]]
     if same:

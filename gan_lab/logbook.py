@@ -38,6 +38,12 @@ class Logbook:
         self.table.add({"step": step, **{name: f"{value:.6g}" for name, value in values.items()}})
         self.summary["metrics"] = {**self.summary.get("metrics", {}), **values}
 
+    def judged(self, figures: dict[str, dict], step: int, protocol: str) -> None:
+        """One evaluation: values by name as in `scalars`, with the protocol in the row and in the summary."""
+        self.scalars({name: figure["value"] for name, figure in figures.items()}, step)
+        self.table.add({"step": step, "protocol": protocol})
+        self.summary["figures"] = {**self.summary.get("figures", {}), **figures}
+
     def picture(self, name: str, array, step: int, *, keep: bool = False) -> None:
         """One picture, uint8 [H, W, 3]: to TensorBoard and, where it is one to keep, to samples/."""
         self.writer.add_image(f"samples/{name}", array, step, dataformats="HWC")
@@ -68,7 +74,7 @@ class Logbook:
     def summarise(self, **facts) -> None:
         """Update summary.json in one step."""
         self.summary |= facts
-        checkpoint.write_text(self.folder / "summary.json", json.dumps(plain(self.summary), indent=2) + "\n")
+        write_summary(self.folder, self.summary)
 
     def flush(self) -> None:
         self.writer.flush()
@@ -173,27 +179,8 @@ class Painter:
             latents = game.draw_latents(range(self.count))
             views = game.preview(self.batch, latents, trainer.step)
             drawn = self.dataset.draw({k: v.float() for k, v in views.items()}, game.critic)
-            exact = self.exact(game)
         for i, (name, array) in enumerate(drawn.items()):
             self.book.picture(name, array, trainer.step, keep=i == 0)
-        if exact:
-            self.book.scalars(exact, trainer.step)
-            self.keep_best(exact, trainer)
-
-    def keep_best(self, exact, trainer):
-        """Save `best.pt` whenever the figure that the dataset goes by is higher than ever in this run."""
-        figure = exact.get(f"exact/{self.dataset.exact_best}")
-        if figure is None or figure <= self.book.summary.get("best", {}).get("value", -1.0):
-            return
-        checkpoint.save(self.book.folder / "checkpoints", trainer.state_dict(), name="best")
-        self.book.summarise(best={"metric": f"exact/{self.dataset.exact_best}", "value": figure, "step": trainer.step})
-
-    def exact(self, game):
-        """Judgements that need no network, where the dataset knows the truth."""
-        if not self.dataset.exact_samples:
-            return {}
-        samples = game.sample(game.draw_latents(range(10_000_000, 10_000_000 + self.dataset.exact_samples)))
-        return {f"exact/{name}": value for name, value in self.dataset.exact(samples.float()).items()}
 
 
 class Saver:
@@ -274,6 +261,11 @@ def plain(value):
     if isinstance(value, float) and not -float("inf") < value < float("inf"):
         return str(value)
     return value
+
+
+def write_summary(folder: Path, summary: dict) -> None:
+    """Replace summary.json in one step."""
+    checkpoint.write_text(folder / "summary.json", json.dumps(plain(summary), indent=2) + "\n")
 
 
 def read_csv(path: Path) -> list[dict]:

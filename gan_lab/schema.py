@@ -13,7 +13,8 @@ from gan_lab.signatures import OURS, Parameter, Signature, find, is_number, is_w
 
 GAP = "(to be given)"  # stands for a value that must be given; it is reported once, where it is missing
 PARTS = ("dataset", "model", "loss", "optimizer")
-BUILD_NOTHING = (("trainer", settings.Trainer), ("run", settings.RunPlace))
+BUILD_NOTHING = (("trainer", settings.Trainer), ("run", settings.RunPlace), ("proof", settings.Proof))
+OPTIONAL = ("proof",)
 INJECTED = {"model": {"objective"}, "optimizer": {"params"}}  # what `build` hands over itself
 MARKS = {"_target_", "_partial_"}
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}  # of Windows
@@ -28,7 +29,8 @@ def check(config: dict[str, Any], gaps: Iterable[str] = ()) -> dict[str, Any]:
     found = [must_give(key) for key in sorted(gaps)] + list(Schema(config).problems())
     if found:
         raise ConfigError("\n  ".join(found if len(found) == 1 else [f"{len(found)} settings cannot be used:", *found]))
-    return asdict(settings.Settings(**config | {name: kind(**config.get(name, {})) for name, kind in BUILD_NOTHING}))
+    there = [(name, kind) for name, kind in BUILD_NOTHING if name not in OPTIONAL or config.get(name)]
+    return asdict(settings.Settings(**config | {name: kind(**config.get(name, {})) for name, kind in there}))
 
 
 class Schema:

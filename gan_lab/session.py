@@ -12,6 +12,7 @@ from gan_lab.datasets import Dataset
 from gan_lab.distributed import World
 from gan_lab.ema import Ema
 from gan_lab.errors import CheckpointError, ConfigError, DivergedError
+from gan_lab.evaluator import evaluator_of
 from gan_lab.hparams import main_settings
 from gan_lab.loader import Loader
 from gan_lab.logbook import Logbook, Painter, Reporter, Saver, Teller, duration, memory
@@ -52,15 +53,21 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
         with signals(lambda number: setattr(trainer, "stopping", True)):
             trainer.run(observers)
         return {}
+    evaluator = evaluator_of(config, settings, dataset, world.device)
     record(config, run_dir, overrides)
     facts = {"device": str(world.device), "devices": world.size, "precision": precision_name(trainer.amp)}
     book = Logbook(run_dir, step=trainer.step, facts={**facts, "version": __version__, "name": config["run"]["name"]})
     teller = Teller(settings.log_every, trainer.total, book)
+    book.summary.pop("stopped_early", None)
     saver.book = book
     reporter = Reporter(settings.log_every, book, teller.say)
     painter = Painter(
         settings.sample_every, book, dataset, fixed_batch(dataset, settings.samples, world.device), settings.samples
     )
+    observers = [reporter, painter, saver, teller]
+    if evaluator:
+        evaluator.book, evaluator.say = book, teller.say
+        observers.insert(2, evaluator)
     received = []
 
     def stop(number):
@@ -73,7 +80,7 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
             book.text("config", "```\n" + (run_dir / "config.yaml").read_text(encoding="utf-8") + "```")
             book.begin(main_settings(config, run_dir))
         with signals(stop):
-            trainer.run([reporter, painter, saver, teller])
+            trainer.run(observers)
         status = "stopped" if received else "finished"
         book.end(trainer.step) if status == "finished" else None
     except DivergedError:
@@ -83,13 +90,15 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
         raise translated(error, settings) from error
     finally:
         teller.close()
+        if evaluator:
+            book.summary["judging_share"] = round(evaluator.share, 4)
         book.summarise(status=status, step=trainer.step, images=trainer.images, seconds=round(trainer.seconds, 2))
         book.close()
     if received:
         book.summarise(signal=received[0])
         say(f"Stopped at step {trainer.step} and saved. To go on: gan-lab resume {shown(run_dir)}")
     else:
-        say(closing(run_dir, trainer, settings))
+        say(closing(run_dir, trainer, settings, evaluator.share if evaluator else 0.0))
     return book.summary
 
 
@@ -278,15 +287,18 @@ def more(trainer: Trainer, settings: Settings) -> str:
         words.append(f"trainer.steps={2 * trainer.step}")
     if settings.epochs and trainer.epochs >= settings.epochs:
         words.append(f"trainer.epochs={2 * settings.epochs:g}")
+    if settings.patience and trainer.progress < 1:
+        words.append("trainer.patience=null")
     return " ".join(words)
 
 
-def closing(run_dir: Path, trainer: Trainer, settings: Settings) -> str:
+def closing(run_dir: Path, trainer: Trainer, settings: Settings, judging: float = 0.0) -> str:
     """Where to look and what to type next."""
     place = shown(run_dir)
     grids = sorted((run_dir / "samples").glob("step-*.png"))
+    judged = f", {judging:.1%} of it for judging" if judging else ""
     lines = [
-        f"Finished: {trainer.step:,} steps, {trainer.images:,} images in {duration(trainer.seconds)}.",
+        f"Finished: {trainer.step:,} steps, {trainer.images:,} images in {duration(trainer.seconds)}{judged}.",
         f"  samples      {shown(grids[-1])}" if grids else "",
         f"  the training {shown(run_dir / 'progress.gif')}" if grids else "",
         f"  curves       tensorboard --logdir {shown(run_dir.parent)}",

@@ -46,6 +46,12 @@ class Trainer:
     keep_checkpoints: int = 2  # the last k are kept; at least 2
     samples: int = 64  # images in a sample grid
 
+    evaluate_every: int | None = 1000  # rounds between two judgements of averaged weights; null: never
+    evaluate_samples: int = 2000  # samples of a judgement (points: as many as their truth wants to see)
+    evaluate_with: Literal["pixels", "classifier", "inception"] = "pixels"  # whose features; points have a truth
+    best_metric: str | None = None  # the figure by which best.pt is chosen; null: exact/quality of points, or the FID
+    patience: int | None = None  # judgements without a better one after which a run ends; null: never
+
     def __post_init__(self):
         positive = (
             "steps",
@@ -61,6 +67,9 @@ class Trainer:
             "sample_every",
             "checkpoint_every",
             "samples",
+            "evaluate_every",
+            "evaluate_samples",
+            "patience",
         )
         for name in positive:
             value = getattr(self, name)
@@ -71,6 +80,13 @@ class Trainer:
                 raise ConfigError(f"trainer.{name}={getattr(self, name)} must not be negative.")
         if self.steps is None and self.epochs is None and self.max_minutes is None:
             raise ConfigError("Nothing bounds the run: set trainer.steps, trainer.epochs or trainer.max_minutes.")
+        if self.evaluate_samples < 10:
+            raise ConfigError(
+                f"trainer.evaluate_samples={self.evaluate_samples} is too few to judge by: set 10 or more."
+            )
+        if self.evaluate_every is None and (self.patience or self.best_metric):
+            name = "patience" if self.patience else "best_metric"
+            raise ConfigError(f"trainer.{name} needs judgements, and there are none: set trainer.evaluate_every=1000.")
         if not 0 <= self.decay_from < 1:
             raise ConfigError(f"trainer.decay_from={self.decay_from} must lie between 0 and 1.")
         if self.keep_checkpoints < 2:
@@ -95,6 +111,25 @@ class RunPlace:
 
 
 @dataclass
+class Proof:
+    """What an experiment is to show, how it is measured, and the one override that takes its cause away."""
+
+    claim: str
+    source: str
+    measure: str  # dotted name of the function that gives a run its figure
+    threshold: float
+    better: Literal["higher", "lower"]  # the side of the threshold on which the claim holds
+    budget_seconds: float  # of one thread, for one seed with its control
+    control: str  # one setting, as it is typed
+
+    def __post_init__(self):
+        if not math.isfinite(self.threshold):
+            raise ConfigError(f"proof.threshold={self.threshold} must be a finite number.")
+        if not (math.isfinite(self.budget_seconds) and self.budget_seconds > 0):
+            raise ConfigError(f"proof.budget_seconds={self.budget_seconds} must be greater than 0.")
+
+
+@dataclass
 class Settings:
     """The top level of a configuration: five groups and what belongs to none."""
 
@@ -106,4 +141,5 @@ class Settings:
     optimizer_overrides: dict[str, Any] = field(default_factory=dict)  # player -> what differs for its optimizer
     run: RunPlace = field(default_factory=RunPlace)
     trust: list[str] = field(default_factory=list)  # packages of the user's own that `_target_` may name
+    proof: Proof | None = None  # of an experiment that is to show something: scripts/prove.py
     seed: int = 0

@@ -58,7 +58,7 @@ def attempt(job: Job, train: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 def told(summary: dict[str, Any]) -> dict[str, Any]:
     """What the record of a job takes from the summary of its run."""
-    told = {name: summary[name] for name in ("status", "seconds")} | {"metrics": main_values(summary["metrics"])}
+    told = {name: summary[name] for name in ("status", "seconds")} | {"metrics": main_values(summary)}
     return told | ({"code": 128 + summary["signal"]} if summary["status"] == "stopped" else {})
 
 

@@ -413,7 +413,7 @@ def test_a_runs_file_is_not_trusted(calls, capsys, run):
 def test_ls(calls, capsys, run):
     for kind in ("models", "losses", "datasets", "optimizers", "trainers", "experiments"):
         lines = said(capsys, "ls", kind)[1].splitlines()
-        assert lines and all(re.match(r"\w+ +\S", line) for line in lines), f"{kind}: a file has no first comment"
+        assert lines and all(re.match(r"[\w/]+ +\S", line) for line in lines), f"{kind}: a file has no first comment"
     listed = said(capsys, "ls", "runs")[1]
     assert "outputs/a=b, (ö) ~/1" in listed and "generator 0.25" in listed and "memory" not in listed
     assert said(capsys, "ls", "runs", "root=nowhere")[1] == "no runs in nowhere\n"

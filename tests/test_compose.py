@@ -18,7 +18,7 @@ def test_a_choice_composes_and_passes_the_schema(choice):
     assert list(config)[:5] == ["dataset", "model", "loss", "optimizer", "trainer"]
     group, _, name = choice.partition("=")
     if group == "experiment":
-        assert config["run"]["name"] == name
+        assert config["run"]["name"] == name.replace("/", "_")
 
 
 def playable(words):

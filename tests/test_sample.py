@@ -101,7 +101,7 @@ def test_a_run_with_exact_figures_keeps_its_best_checkpoint(tmp_path):
         "model=gan",
         "dataset=ring8",
         "trainer.steps=4",
-        "trainer.sample_every=1",
+        "trainer.evaluate_every=1",
         f"hydra.run.dir={tmp_path}/ring",
     ]
     assert main(["train", *words, *small]) == 0

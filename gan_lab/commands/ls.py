@@ -51,16 +51,16 @@ def row(run: Path) -> list[str]:
     except (OSError, ValueError):
         return [str(run), "unreadable", "", "", ""]
     metrics = summary.get("metrics", {})
-    told = "  ".join(f"{name} {text(value)}" for name, value in main_values(metrics).items())
+    told = "  ".join(f"{name} {text(value)}" for name, value in main_values(summary).items())
     speed = text(metrics.get("speed/images_per_second"))
     return [str(run), text(summary.get("status")), text(summary.get("step")), speed, told]
 
 
-def main_values(metrics: dict[str, float]) -> dict[str, float]:
-    """The losses and what judges say, out of all that a run logs."""
-    return {
-        name.removeprefix("loss/"): value for name, value in metrics.items() if name.startswith(("loss/", "metrics/"))
-    }
+def main_values(summary: dict[str, Any]) -> dict[str, float]:
+    """The last losses and what judges say, out of all that a run logs."""
+    metrics = summary.get("metrics", {})
+    losses = {name.removeprefix("loss/"): value for name, value in metrics.items() if name.startswith("loss/")}
+    return losses | {name: figure["value"] for name, figure in summary.get("figures", {}).items()}
 
 
 def text(value: Any) -> str:

@@ -10,7 +10,7 @@ from gan_lab.errors import ConfigError
 from gan_lab.overrides import Line, read, written
 
 LOOP = ("steps", "epochs", "max_minutes", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints",
-        "samples", "device", "devices", "workers", "threads", "placement")  # fmt: skip
+        "samples", "evaluate_every", "patience", "device", "devices", "workers", "threads", "placement")  # fmt: skip
 CHANGEABLE = (*(f"trainer.{name}" for name in LOOP), "dataset.path", "dataset.root", "dataset.cache", "trust")
 USAGE = f"""usage: gan-lab resume RUN [setting=value ...]
 

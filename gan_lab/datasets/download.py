@@ -16,24 +16,27 @@ TIMEOUT_SECONDS = 30
 PIECE = 1 << 20  # bytes read at a time
 
 
-def download_file(target: Path, addresses: Sequence[str], md5: str, remedy: str) -> None:
-    """Fetch `target`. Where that fails, leave no trace and raise a DataError with each reason and the remedy."""
+def download_file(target: Path, addresses: Sequence[str], checksum: str, remedy: str, kind: str = "md5") -> None:
+    """Fetch `target`, checked by a checksum of this kind.
+
+    Where that fails, leave no trace and raise a DataError with each reason and the remedy.
+    """
     reasons = []
     for address in addresses:
         try:
-            fetch(target, address, md5)
+            fetch(target, address, checksum, kind)
             return
         except (OSError, HTTPException) as error:  # URLError is an OSError
             reasons.append(f"{address}: {getattr(error, 'reason', error)}")
     raise DataError(f"{target} is missing and could not be downloaded ({'; '.join(reasons)}).\n{remedy}")
 
 
-def fetch(target: Path, address: str, md5: str) -> None:
+def fetch(target: Path, address: str, checksum: str, kind: str) -> None:
     new_folders = [folder for folder in target.parents if not folder.exists()]  # innermost first
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.md5(usedforsecurity=False)
+        digest = hashlib.new(kind, usedforsecurity=False)
         with urlopen(address, timeout=TIMEOUT_SECONDS) as answer, part.open("wb") as file:
             length = int(answer.headers.get("Content-Length", 0)) or None
             with tqdm(total=length, unit="B", unit_scale=True, desc=target.name, delay=2, disable=None) as bar:
@@ -41,8 +44,8 @@ def fetch(target: Path, address: str, md5: str) -> None:
                     file.write(piece)
                     digest.update(piece)
                     bar.update(len(piece))
-        if digest.hexdigest() != md5:
-            raise OSError(f"what came has md5 {digest.hexdigest()}, expected {md5}")
+        if digest.hexdigest() != checksum:
+            raise OSError(f"what came has {kind} {digest.hexdigest()}, expected {checksum}")
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

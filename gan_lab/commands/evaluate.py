@@ -1,0 +1,109 @@
+"""Judge fresh samples of a run against real data that it has not seen, and write down how."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from gan_lab.errors import ConfigError, DataError, ResourceError
+from gan_lab.options import parse
+
+USAGE = """usage: gan-lab evaluate RUN [key=value ...]
+
+Judges samples of a run's averaged weights: points by the truth, pictures by their features, against the test split
+where the data has one. Each figure says what made it. Written to evaluations.csv and summary.json in RUN.
+
+  n=10000                how many samples (stacked digits: 26000)
+  extractor=classifier   whose features: classifier (learns from the labelled data, once; the default where there are
+                         labels), pixels (the default elsewhere) or inception (FID and KID; needs torch-fidelity)
+  weights=ema            ema (averaged) or raw
+  checkpoint=last        last, best or a step that the run keeps
+  seed=1                 other latents than those of another seed
+  root=PATH              where the data lies now (dataset.root, or dataset.path of your own pictures)
+  inception=PATH         Inception's weights; otherwise they are looked for in the cache, then downloaded
+  device=cpu             cpu or cuda
+  trust=[mypackage]      packages of your own that the run's configuration names
+"""
+LEAST = 10  # samples; with fewer there is no neighbourhood to speak of
+
+
+@dataclass
+class Options:
+    """What `gan-lab evaluate` understands."""
+
+    n: int | None = None
+    extractor: str | None = None
+    weights: str = "ema"
+    checkpoint: str = "last"
+    seed: int = 1
+    root: str | None = None
+    inception: str | None = None
+    device: str = "cpu"
+    trust: list[str] = field(default_factory=list)
+
+
+def main(argv: list[str]) -> int | None:
+    if not argv or {"-h", "--help"} & set(argv):
+        print(USAGE)
+        return None
+    options = parse(Options, argv[1:], "evaluate")
+    if options.n is not None and options.n < LEAST:
+        raise ConfigError(f"n={options.n} is too few to judge by: set n={LEAST} or more.")
+
+    from gan_lab.evaluation import evaluate
+    from gan_lab.run import Run
+
+    words = {name: getattr(options, name) for name in ("checkpoint", "weights", "device", "trust")}
+    run = Run(argv[0], **words)
+    if options.root:
+        run.config["dataset"] = moved(run.config["dataset"], options.root)
+    weights = Path(options.inception).expanduser() if options.inception else None
+    figures = evaluate(run, n=options.n, extractor=options.extractor, seed=options.seed - 1, inception_weights=weights)
+    print(table(figures))
+    try:
+        where = write(run.folder, figures)
+    except OSError as error:
+        raise ResourceError(f"cannot write to {str(run.folder)!r}: {error.strerror}.") from error
+    print(where)
+    return None
+
+
+def moved(dataset: dict, root: str) -> dict:
+    """The dataset's settings with another place of its files; DataError where it has none."""
+    key = next((name for name in ("root", "path") if name in dataset), None)
+    if key is None:
+        raise DataError(f"root={root}: this data is made, not read from a place; leave it out.")
+    return {**dataset, key: root}
+
+
+def table(figures: Sequence) -> str:
+    """Figures as a person reads them, with the protocol below those that share it."""
+    lines, width = [], max(len(figure.name) for figure in figures)
+    for i, figure in enumerate(figures):
+        lines.append(f"{figure.name:<{width}}  {figure.value:.5g}")
+        if i + 1 == len(figures) or figures[i + 1].protocol != figure.protocol:
+            lines.append(f"step {figure.step:,}; {figure.protocol}")
+    return "\n".join(lines)
+
+
+def write(folder: Path, figures: Sequence) -> str:
+    """Add figures to the run's evaluations.csv and, unless the run is being trained, its summary; says where."""
+    from gan_lab import launch
+    from gan_lab.logbook import read_json, write_summary
+
+    path = folder / "evaluations.csv"
+    rows = [{"name": f.name, "value": repr(f.value), "step": f.step, **asdict(f.protocol)} for f in figures]
+    is_new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        if is_new:
+            writer.writeheader()
+        writer.writerows(rows)
+    try:
+        with launch.locked(folder):
+            summary = read_json(folder / "summary.json")
+            judged = {**summary.get("evaluation", {}), **{figure.name: figure.as_dict() for figure in figures}}
+            write_summary(folder, {**summary, "evaluation": judged})
+    except ConfigError:  # the process that trains the run writes its summary
+        return f"Written to {launch.shown(path)}; the run is being trained, and its summary is left alone."
+    return f"Written to {launch.shown(path)} and summary.json."

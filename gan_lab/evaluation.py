@@ -1,0 +1,238 @@
+"""How samples are judged: against which real data, in whose features, and what is written down of it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from gan_lab import __version__
+from gan_lab.build import build_dataset
+from gan_lab.datasets import Dataset
+from gan_lab.datasets.download import download_file
+from gan_lab.datasets.stacked import Stacked
+from gan_lab.errors import ConfigError, DataError
+from gan_lab.metrics import (
+    Extractor,
+    Figure,
+    PerColour,
+    Pixels,
+    Protocol,
+    Seen,
+    cheap_names,
+    inception,
+    judge,
+    look,
+    seen,
+)
+from gan_lab.metrics.classifier import Labelled, classifier
+from gan_lab.metrics.judgement import OF_PAIRS
+from gan_lab.metrics.neighbours import nearest
+from gan_lab.metrics.store import digest, kept
+from gan_lab.models import Game
+from gan_lab.run import Run
+
+EXTRACTORS = ("classifier", "inception", "pixels")
+FIRST_SEED = 20_000_000  # of the latents of a report; far from those that pictures and evaluation in training use
+REFERENCE = 50_000  # real pictures whose moments a report takes at most
+SAMPLES, SAMPLES_STACKED = 10_000, 26_000  # of a report; the second is Metz et al. 2017, section 3.3.1
+LEARNT = (60_000, 10_000)  # pictures that a classifier learns from and is examined with, at most
+AT_ONCE = 100  # pictures that pass through a network together
+
+
+class Judge:
+    """Judges samples against one set of real data: by the truth where it is known, else in an extractor's features.
+
+    `split` names the real data in every protocol; at most `most` of it are looked at, once, and kept by content.
+    """
+
+    def __init__(
+        self, reference: Dataset, split: str, extractor: Extractor | None, most: int = REFERENCE, device="cpu"
+    ):
+        self.reference, self.split, self.most, self.device = reference, split, most, torch.device(device)
+        self.extractor = extractor.to(self.device) if extractor else None
+
+    def figures(
+        self, samples: Iterable[Tensor], *, step: int, weights: str, batch_norm: str, seed: int, cheap: bool = False
+    ) -> list[Figure]:
+        """Every figure of samples that come in batches: pictures [N, C, H, W] in [-1, 1], or points [N, D]."""
+        facts = {"weights": weights, "batch_norm": batch_norm, "seed": seed, "version": __version__}
+        if self.extractor is None:
+            points = torch.cat([batch.float().cpu() for batch in samples])
+            values = {f"exact/{name}": value for name, value in self.reference.exact(points).items()}
+            protocol = Protocol("truth", 0, len(points), "none", "none", **facts)
+        else:
+            fake = look(self.extractor, (seen.bytes_of(batch).to(self.device) for batch in samples), "samples")
+            values = judge(self.real, fake, self.extractor, self.label_counts, cheap)
+            looks = (self.extractor.about, self.extractor.resize)
+            protocol = Protocol(self.split, self.real.count, fake.count, *looks, **facts)
+            self.fake = fake
+        return [Figure(name, float(value), step, for_pairs(name, protocol)) for name, value in values.items()]
+
+    @property
+    def names(self) -> list[str]:
+        """The cheap figures, by name, before there is a sample."""
+        if self.extractor is None:
+            return [f"exact/{name}" for name in self.reference.exact(torch.zeros(2, self.reference.channels))]
+        return cheap_names(self.extractor)
+
+    @cached_property
+    def real(self) -> Seen:
+        """The reference as the extractor sees it; from the cache where the same pictures were seen before."""
+        contents = digest(*[digest(images) for images in self.batches()])
+        name = f"reference-{self.extractor.title}-{digest(contents, self.extractor.identity, self.split)}"
+        images = (images.to(self.device) for images in self.batches())
+        return Seen.of(kept(name, lambda: look(self.extractor, images, "real pictures").state_dict()))
+
+    @property
+    def label_counts(self) -> Tensor | None:
+        known = self.reference.labels is not None and self.reference.num_classes == self.extractor.classes
+        return torch.bincount(self.reference.labels, minlength=self.extractor.classes) if known else None
+
+    def batches(self) -> Iterator[Tensor]:
+        """Real pictures as bytes, uint8 [N, C, H, W]: all of them or a fixed choice."""
+        chosen = torch.randperm(len(self.reference), generator=torch.Generator().manual_seed(0))[: self.most]
+        for part in chosen.split(AT_ONCE):
+            yield self.reference.rows(part)["image"].permute(0, 3, 1, 2)
+
+
+def evaluate(
+    run: Run,
+    *,
+    n: int | None = None,
+    extractor: str | None = None,
+    seed: int = 0,
+    inception_weights: Path | None = None,
+    say=print,
+) -> list[Figure]:
+    """Judge fresh samples of a run against the test data, as `gan-lab evaluate` does; writes nothing.
+
+    Labelled data is judged by a classifier unless `extractor` says otherwise, other pictures by their pixels, points
+    by the truth. `seed` moves on to other latents. Raises ConfigError, DataError.
+    """
+    reference, split = reference_of(run.config, run.dataset, say)
+    stacked = isinstance(run.dataset, Stacked)
+    n = n or (run.dataset.exact_samples or (SAMPLES_STACKED if stacked else SAMPLES))
+    looker = extractor_of(extractor, run.config, run.dataset, inception_weights)
+    seeds = range(FIRST_SEED + seed * 1_000_000, FIRST_SEED + seed * 1_000_000 + n)
+    made = Judge(reference, split, looker, device=run.device)
+    facts = {"step": run.state["step"], "weights": run.weights, "batch_norm": batch_norm(run.game), "seed": seeds[0]}
+    figures = made.figures(drawn(run.game, run.latents(seeds)), **facts)
+    if looker is not None and split == "test":
+        figures.append(novelty(Judge(run.dataset, "train", looker, seen.KEPT, run.device), made, figures[0]))
+    return figures
+
+
+def for_pairs(name: str, protocol: Protocol) -> Protocol:
+    """The protocol of one figure: what looks at pairs sees no more samples than are kept."""
+    if name.partition("/")[0] not in OF_PAIRS:
+        return protocol
+    real, fake = min(protocol.reference_count, seen.KEPT), min(protocol.samples, seen.KEPT)
+    return replace(protocol, reference_count=real, samples=fake)
+
+
+def novelty(train: Judge, test: Judge, like: Figure) -> Figure:
+    """How far a sample is from its nearest training picture, by the median, against how far test pictures are.
+
+    About 1 for samples that are as new as test pictures, near 0 for copies.
+    """
+    far = [nearest(each.features, train.real.features)[0].median() for each in (test.fake, test.real)]
+    counts = {"reference_count": len(train.real.features), "samples": len(test.fake.features)}
+    protocol = replace(like.protocol, reference=f"{train.split}, as {test.split}", **counts)
+    return Figure(f"novelty/{test.extractor.title}", float(far[0] / far[1]), like.step, protocol)
+
+
+@torch.no_grad()
+def drawn(game: Game, latents: Tensor) -> Iterator[Tensor]:
+    """Samples of latents, some at a time; the game is in eval mode."""
+    game.noise.at("evaluate")
+    for part in latents.split(AT_ONCE):
+        yield game.sample(part)
+
+
+def batch_norm(game: Game) -> str:
+    """Which statistics the batch norm of the sampled networks uses: those gathered in training, or none at all."""
+    kinds = nn.BatchNorm1d, nn.BatchNorm2d
+    sampled = (getattr(game, name) for name in game.averaged)
+    return "eval" if any(isinstance(m, kinds) for network in sampled for m in network.modules()) else "none"
+
+
+# ---- real data ------------------------------------------------------------------------------------------------------
+
+
+def reference_of(config: dict, dataset: Dataset, say=print) -> tuple[Dataset, str]:
+    """What a report is made against, and its name: the test split, or the training data where nothing is held out."""
+    name = config["dataset"].get("split") or "train"
+    if dataset.image_size is None:
+        return dataset, "truth"
+    test = None if name in ("all", "test") else other_split(config, "test")
+    if test is not None:
+        return test, "test"
+    why = {"all": "The run was trained on all splits", "test": "The run was trained on the test split"}
+    say(f"{why.get(name, 'This data has no test split')}: the reference is the training data.")
+    return dataset, name
+
+
+def other_split(config: dict, split: str) -> Dataset | None:
+    """The same data with another split; None where there is none."""
+    if "split" not in config["dataset"]:
+        return None
+    try:
+        return build_dataset({**config, "dataset": {**config["dataset"], "split": split}})
+    except (ConfigError, DataError):
+        return None
+
+
+def labelled(config: dict, dataset: Dataset) -> Labelled:
+    """What a classifier of this data learns from: train and test split, or four fifths and a fifth of what there is."""
+    if not dataset.num_classes:
+        raise ConfigError("This data has no labels, so that no classifier can learn from it: choose extractor=pixels.")
+    name = config["dataset"].get("split")
+    train = dataset if name == "train" else other_split(config, "train")
+    train, test = digits_of(train or dataset), digits_of(other_split(config, "test")) if train else None
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
+    fifth = 0 if test else len(train) // 5
+    held = torch.arange(len(test)) if test else order[:fifth]
+    learnt, examined = train.rows(order[fifth:][: LEARNT[0]]), (test or train).rows(held[: LEARNT[1]])
+    pictures = [rows["image"].permute(0, 3, 1, 2) for rows in (learnt, examined)]
+    return Labelled(pictures[0], learnt["label"], pictures[1], examined["label"], train.num_classes)
+
+
+def digits_of(dataset: Dataset | None) -> Dataset | None:
+    """The grey digits of a stacked set, from which a judge of one colour learns; any other set as it is."""
+    return dataset.digits if isinstance(dataset, Stacked) else dataset
+
+
+# ---- extractors -----------------------------------------------------------------------------------------------------
+
+
+def extractor_of(
+    name: str | None, config: dict, dataset: Dataset, inception_weights: Path | None = None, seed: int = 0,
+    architecture: str = "plain",
+) -> Extractor | None:  # fmt: skip
+    """The extractor of this name, or None for points, which are judged by the truth. Raises ConfigError, DataError."""
+    if dataset.image_size is None:
+        if not dataset.exact_samples:
+            raise ConfigError("These points have no known truth to be judged by.")
+        if name is not None:
+            raise ConfigError(f"extractor={name} looks at pictures, and this run makes points: leave it out.")
+        return None
+    name = name or ("classifier" if dataset.num_classes else "pixels")
+    if name not in EXTRACTORS:
+        raise ConfigError(f"extractor={name} is not known; choose {', '.join(EXTRACTORS)}.")
+    if name == "pixels":
+        return Pixels()
+    if name == "inception":
+        return inception.Inception(inception_weights or fetched_weights())
+    grey = classifier(labelled(config, dataset), seed, architecture)
+    return PerColour(grey) if isinstance(dataset, Stacked) else grey
+
+
+def fetched_weights() -> Path:
+    """Inception's weights in the cache, downloaded when they are not there."""
+    path = inception.cached_weights()
+    if not path.is_file():
+        download_file(path, [inception.ADDRESS], inception.SHA256, inception.missing(path), kind="sha256")
+    return path

@@ -1,0 +1,135 @@
+"""Judgement while a run goes on: its figures, its best checkpoint, and its end when it no longer gets better."""
+
+import math
+import time
+from collections.abc import Callable
+
+from gan_lab import checkpoint
+from gan_lab.datasets import Dataset
+from gan_lab.errors import ConfigError
+from gan_lab.evaluation import Judge, batch_norm, drawn, extractor_of
+from gan_lab.logbook import Logbook
+from gan_lab.metrics import Figure, lower_is_better
+from gan_lab.settings import Trainer as Settings
+from gan_lab.trainer import Trainer
+
+FIRST_SEED = 10_000_000  # of the latents, the same each time; no report uses them
+REFERENCE = 10_000  # real pictures to judge against, at most
+SHARE = 0.1  # of a run's time that judging may take before somebody says so
+
+
+class Evaluator:
+    """Judges averaged weights every `every` rounds, against training data, with `count` samples.
+
+    The checkpoint whose figure `metric` is the best so far is kept as best.pt. After `patience` judgements without a
+    better one it asks the trainer to stop. All that it remembers is the summary's `best`, so that a resumed run goes
+    on as one that was never cut.
+    """
+
+    def __init__(
+        self,
+        every: int,
+        judge: Judge,
+        count: int,
+        *,
+        metric: str | None = None,
+        patience: int | None = None,
+        book: Logbook | None = None,
+        say: Callable[[str], None] = print,
+    ):
+        self.every, self.judge, self.count, self.metric, self.patience = every, judge, count, metric, patience
+        self.book, self.say = book, say
+        self.latents, self.has_warned = None, False
+        self.seconds, self.started, self.ended = 0.0, time.monotonic(), None
+
+    def tell(self, trainer: Trainer) -> None:
+        if trainer.step % self.every:  # the end of a run that was cut is no place of its own
+            return
+        began = time.monotonic()
+        figures = self.figures(trainer)
+        told = {figure.name: figure.as_dict() for figure in figures}
+        self.book.judged(told, trainer.step, str(figures[0].protocol))
+        self.say(self.line(figures))
+        if self.metric is not None:
+            self.keep_best(told[self.metric], trainer)
+            self.lose_patience(trainer)
+        self.account(began)
+
+    def figures(self, trainer: Trainer) -> list[Figure]:
+        """What is said of the averaged weights now."""
+        game = trainer.game
+        if self.latents is None:
+            self.latents = game.draw_latents(range(FIRST_SEED, FIRST_SEED + self.count))
+        with game.using(dict(trainer.ema.networks)):
+            samples = drawn(game, self.latents)
+            facts = {"weights": "ema", "batch_norm": batch_norm(game), "seed": FIRST_SEED}
+            return self.judge.figures(samples, step=trainer.step, cheap=True, **facts)
+
+    def line(self, figures: list[Figure]) -> str:
+        """The figures on the screen, the first time with what made them, which then stays the same."""
+        values = "  ".join(f"{figure.name} {figure.value:.4g}" for figure in figures)
+        how = str(figures[0].protocol) if self.ended is None else "as before"
+        return f"judged at step {figures[0].step:,}: {values}  ({how})"
+
+    def keep_best(self, told: dict, trainer: Trainer) -> None:
+        """Save best.pt where the figure is better than ever in this run."""
+        value, record = told["value"], self.best and self.best["value"]
+        is_better = record is None or (value < record if lower_is_better(self.metric) else value > record)
+        if is_better and math.isfinite(value):
+            checkpoint.save(self.book.folder / "checkpoints", trainer.state_dict(), name="best")
+            self.book.summarise(best={"metric": self.metric, **told})
+
+    def lose_patience(self, trainer: Trainer) -> None:
+        """Ask the trainer to stop where the best is too long ago; it does after the next round."""
+        if self.patience is None or self.best is None or trainer.step - self.best["step"] < self.patience * self.every:
+            return
+        trainer.stopping = True
+        self.book.summarise(stopped_early=trainer.step)
+        self.say(
+            f"No better {self.metric} than {self.best['value']:.4g}, of step {self.best['step']:,}, in {self.patience} "
+            "judgements: the run ends here."
+        )
+
+    @property
+    def best(self) -> dict | None:
+        """The best judgement so far by this metric."""
+        best = self.book.summary.get("best")
+        return best if best and best["metric"] == self.metric else None
+
+    @property
+    def share(self) -> float:
+        """The share of the time that went into judging, from the start of this process to the last judgement."""
+        return self.seconds / (self.ended - self.started) if self.ended else 0.0
+
+    def account(self, began: float) -> None:
+        """Add up what judging takes, and say so once where it is more than its share; the first time makes caches."""
+        now = time.monotonic()
+        self.seconds += now - began
+        if self.ended is not None and now - began > SHARE * (now - self.ended) and not self.has_warned:
+            share = (now - began) / (now - self.ended)
+            every = self.every * math.ceil(share / SHARE)
+            self.say(f"Judging takes {share:.0%} of the time: set trainer.evaluate_every={every} for less.")
+            self.has_warned = True
+        self.ended = now
+
+
+def evaluator_of(config: dict, settings: Settings, dataset: Dataset, device) -> Evaluator | None:
+    """The evaluator that the settings ask for, still without a book; None for none.
+
+    A classifier is trained now if it must be. Raises ConfigError where the metric that is to choose the best checkpoint
+    will not be among the judgements.
+    """
+    if settings.evaluate_every is None or (dataset.image_size is None and not dataset.exact_samples):
+        return None
+    points = dataset.image_size is None
+    extractor = None if points else extractor_of(settings.evaluate_with, config, dataset)
+    split = config["dataset"].get("split") or "train"
+    judge = Judge(dataset, split, extractor, REFERENCE, device)
+    usual = f"exact/{dataset.exact_best}" if points else judge.names[0]
+    metric = settings.best_metric or (usual if usual in judge.names else None)
+    if metric is not None and metric not in judge.names:
+        raise ConfigError(f"trainer.best_metric={metric} is not among the judgements: {', '.join(judge.names)}.")
+    if metric is None and settings.patience:
+        raise ConfigError(f"trainer.patience needs a trainer.best_metric, one of {', '.join(judge.names)}.")
+    count = dataset.exact_samples if points else settings.evaluate_samples
+    return Evaluator(settings.evaluate_every, judge, count, metric=metric, patience=settings.patience)

@@ -1,0 +1,64 @@
+"""What classifiers say of a run's pictures: whether they are like real ones, and whether all kinds are there."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from gan_lab.evaluation import labelled
+from gan_lab.metrics import Seen, look
+from gan_lab.metrics.classifier import Classifier, classifier
+from gan_lab.metrics.neighbours import density_coverage
+from gan_lab.metrics.seen import bytes_of
+from gan_lab.run import Run
+
+SAMPLES = 2000
+FIRST_SEED = 20_000_000  # of latents that neither training nor its pictures have seen
+SCORE, LEAST_SHARE, COVERAGE = 0.75, 0.05, 0.5  # what is asked: shares of real pictures' score, of all, of real ones
+
+
+def judges(run: Run) -> list[Classifier]:
+    """Two classifiers of real pictures; the second has another architecture and another seed."""
+    data = labelled(run.config, run.dataset)
+    return [classifier(data, seed=0, architecture="plain"), classifier(data, seed=1, architecture="residual")]
+
+
+def demands(run: Run, judge: Classifier) -> float:
+    """The least of three figures, each as a share of what is asked: 1 where all of it is met.
+
+    Asked is three quarters of the score of real pictures that the run has not seen, a twentieth of the samples in every
+    class, and that half of those pictures are covered. A score alone proves nothing: ten pictures repeated get a
+    perfect one.
+    """
+    fake, real = seen(run, judge), look(judge, unseen(run))
+    _, coverage = density_coverage(real.features, fake.features)
+    score, least = fake.classes.score / real.classes.score, float(fake.classes.shares.min())
+    return min(score / SCORE, least / LEAST_SHARE, coverage / COVERAGE)
+
+
+def coverage(run: Run, judge: Classifier) -> float:
+    """The share of real pictures, unseen by the run, that have a sample nearer than their fifth neighbour.
+
+    Naeem et al. 2020 (arXiv 2002.09797), equation 7, in the features of the judge.
+    """
+    return density_coverage(look(judge, unseen(run)).features, seen(run, judge).features)[1]
+
+
+def seen(run: Run, judge: Classifier) -> Seen:
+    return look(judge, pictures(run))
+
+
+def pictures(run: Run) -> Iterator[Tensor]:
+    """New samples of the averaged weights as bytes, some at a time."""
+    yield from bytes_of(run.generate(run.latents(range(FIRST_SEED, FIRST_SEED + SAMPLES)))).split(500)
+
+
+def unseen(run: Run) -> Iterator[Tensor]:
+    """Real pictures that the run was not trained on, as many as are sampled at most.
+
+    Those are the test split, from which no judge has learned either; of a run on the test split, the other one.
+    """
+    data = labelled(run.config, run.dataset)
+    pictures = data.images if run.config["dataset"]["split"] == "test" else data.test_images
+    chosen = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(0))[:SAMPLES]
+    yield from pictures[chosen].split(500)
