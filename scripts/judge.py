@@ -7,9 +7,9 @@ Labelled images: a small convolutional classifier is trained on the real trainin
 images is printed), then asked about 10,000 samples of averaged weights: the share of each class, the mean top
 probability, and exp(mean KL(p(y|x) || p(y))), which is the Inception score's formula in this classifier's
 probabilities. Stacked digits: the classifier of single digits reads the three colours of 26,000 samples; how many of
-the 1,000 numbers they spell, KL(samples || real) over them, and the share of colours that lie near a real digit, since a
-classifier reads digits into noise too. Unlabelled or coloured images: the mean pairwise distance of pixels against the
-real images'. Points: the exact figures of the dataset.
+the 1,000 numbers they spell, KL(samples || real) over them, and the share of colours that lie near a real digit,
+since a classifier reads digits into noise too. Unlabelled or coloured images: the mean pairwise distance of pixels
+against the real images'. Points: the exact figures of the dataset.
 """
 
 import argparse
