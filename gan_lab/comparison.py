@@ -19,7 +19,7 @@ REPORT = "evaluation/"  # stands before the figures of `gan-lab evaluate`, which
 EXACT = "exact/"
 HIGHER = {"coverage", "density", "good_share", "label_accuracy", "least_class_share", "modes", "precision", "psnr",
           "quality", "recall", "score", "ssim"}  # fmt: skip
-LOWER = {"fid", "kid", "l1", "reverse_kl"}  # of what stands in neither, as a loss, no side is better
+LOWER = {"distance", "fid", "kid", "l1", "reverse_kl"}  # of what stands in neither, as a loss, no side is better
 ELSEWHERE = {"root", "path", "cache", "download"}  # where a dataset lies, which changes no figure
 NO_BATCH_NORM = ("batch_norm", "none")  # networks without it are in eval mode as well, and may be compared
 FOUND = ("version", "device", "devices", "precision")  # what a configuration leaves to the machine

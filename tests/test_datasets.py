@@ -3,6 +3,7 @@
 import gzip
 import inspect
 import io
+import math
 import os
 import pickle
 import re
@@ -25,6 +26,7 @@ from PIL import Image
 from gan_lab.build import resolve
 from gan_lab.datasets import CIFAR, MNIST, Digits, Folder, Gaussian1D, GaussianMixture, download
 from gan_lab.datasets.base import Stored
+from gan_lab.datasets.points import sliced_wasserstein
 from gan_lab.errors import DataError
 
 torch.set_num_threads(1)
@@ -709,6 +711,7 @@ def test_real_points_find_every_mode(mixture):
     exact = mixture.exact(mixture.points)
     assert exact["modes"] == len(mixture.centres)
     assert exact["good_share"] == pytest.approx(1 - np.exp(-4.5), abs=0.005)  # within 3 sigma, in the plane
+    assert exact["reverse_kl"] == pytest.approx(0, abs=0.005) and exact["distance"] == 0
 
 
 def test_a_mode_counts_from_a_tenth_of_its_fair_share():
@@ -716,13 +719,27 @@ def test_a_mode_counts_from_a_tenth_of_its_fair_share():
     for share, modes in ((125, 2), (124, 1)):  # of 10,000: fair is 1,250
         samples = mixture.centres[0].repeat(10_000, 1)
         samples[:share] = mixture.centres[5]
-        assert mixture.exact(samples) == {"modes": modes, "good_share": 1.0, "quality": modes / 8}
+        exact = mixture.exact(samples)
+        assert (exact["modes"], exact["good_share"], exact["quality"]) == (modes, 1.0, modes / 8)
+
+
+def test_one_mode_of_eight_is_a_kl_of_log_eight():
+    mixture = ring()
+    assert mixture.exact(mixture.centres[:1].repeat(100, 1))["reverse_kl"] == pytest.approx(math.log(8))
+    assert mixture.exact(mixture.centres[:2].repeat(50, 1))["reverse_kl"] == pytest.approx(math.log(4))
+
+
+def test_a_shift_is_as_far_as_its_mean_projection():
+    points = ring(size=1000).points
+    shifted = points + torch.tensor([3.0, -4.0])
+    assert sliced_wasserstein(shifted, points, directions=256) == pytest.approx(5 * 2 / math.pi, rel=1e-3)
 
 
 def test_samples_beyond_three_sigma_are_not_good():
     mixture = ring()
     samples = mixture.centres.repeat(100, 1) * (1 + 3.1 * 0.02 / 2)
-    assert mixture.exact(samples) == {"modes": 0, "good_share": 0, "quality": 0}
+    exact = mixture.exact(samples)
+    assert (exact["modes"], exact["good_share"], exact["quality"]) == (0, 0, 0)
 
 
 def test_the_grid_has_its_step_and_lies_around_the_origin():

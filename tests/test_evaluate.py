@@ -171,7 +171,7 @@ def test_the_share_of_the_time_is_what_judging_took(book, monkeypatch):
         (["trainer.best_metric=fid"], "trainer.best_metric=fid is not among the judgements: fid/pixels."),
         (["trainer.best_metric=score/pixels"], "is not among the judgements: fid/pixels."),
         (["dataset=gaussian1d", "trainer.patience=2"], "needs a trainer.best_metric, one of exact/mean, exact/std."),
-        (["dataset=ring8", "trainer.best_metric=modes"], "exact/modes, exact/good_share, exact/quality."),
+        (["dataset=ring8", "trainer.best_metric=modes"], "exact/modes, exact/good_share, exact/quality, exact/reverse_kl, exact/distance."),
         (["trainer.evaluate_every=null", "trainer.patience=2"], "set trainer.evaluate_every=1000."),
         (["trainer.evaluate_samples=9"], "trainer.evaluate_samples=9 is too few to judge by: set 10 or more."),
     ],
@@ -250,7 +250,7 @@ def test_points_get_exact_figures(tmp_path, capsys):
     launch.train(config_of("dataset=ring8", "trainer.steps=2"), tmp_path / "ring")
     assert main(["evaluate", str(tmp_path / "ring"), "n=500"]) == 0
     judged = read_json(tmp_path / "ring" / "summary.json")["evaluation"]
-    assert judged.keys() == {"exact/modes", "exact/good_share", "exact/quality"}
+    assert judged.keys() == {f"exact/{name}" for name in ("modes", "good_share", "quality", "reverse_kl", "distance")}
     assert judged["exact/modes"]["protocol"]["reference"] == "truth" and "the truth" in capsys.readouterr().out
     assert main(["evaluate", str(tmp_path / "ring"), "extractor=pixels"]) == 2
     assert "this run makes points: leave it out" in capsys.readouterr().err

@@ -436,7 +436,8 @@ def test_ranks_correlate_whatever_their_size():
     assert points.spearman(a, a.exp()) == pytest.approx(1) and points.spearman(a, -a) == pytest.approx(-1)
 
 
-def test_the_critics_loss_tracks_quality_where_both_change_together(tmp_path):
-    rows = [f"{10 * i},{5 - 0.1 * i * i},{0.01 * i * i}" for i in range(1, 21)]
-    (tmp_path / "metrics.csv").write_text("step,loss/discriminator/adversarial,exact/good_share\n" + "\n".join(rows))
-    assert points.tracking(SimpleNamespace(folder=Path(tmp_path))) == pytest.approx(1)
+@pytest.mark.parametrize(("sign", "figure"), [(-1, 1), (1, -1)])
+def test_the_critics_loss_tracks_a_distance_where_it_falls_as_that_grows(tmp_path, sign, figure):
+    rows = [f"{10 * i},{5 + sign * 0.1 * i * i},{0.01 * i * i}" for i in range(1, 21)]
+    (tmp_path / "metrics.csv").write_text("step,loss/discriminator/adversarial,exact/distance\n" + "\n".join(rows))
+    assert points.tracking(SimpleNamespace(folder=Path(tmp_path))) == pytest.approx(figure)

@@ -58,22 +58,22 @@ def shared(run: Run) -> float:
 
 
 def tracking(run: Run) -> float:
-    """Whether the critic's loss tells of quality: the rank correlation of their changes, after a fifth of the run.
+    """Whether the critic's loss tells of quality: the rank correlation of its fall with the growth of the distance.
 
-    Of the changes from one judgement to the next, since two curves that only fall correlate whatever they mean. The
-    loss is the mean of all reports in between. Quality is the share of samples within three sigma. 1 for a correlation
-    of either sign, since some losses grow where others fall.
+    Of the changes from one judgement to the next, after a fifth of the run, since two curves that only fall correlate
+    whatever they mean. The loss is the mean of all reports in between; the distance is the exact figure of that name.
+    Between -1 and 1: a critic of real against generated samples has the lower a loss, the farther apart they are.
     """
     with (run.folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     losses, pairs = [], []
     for row in rows:
         losses += [float(row["loss/discriminator/adversarial"])] if row["loss/discriminator/adversarial"] else []
-        if row["exact/good_share"]:
-            pairs.append((sum(losses) / len(losses), float(row["exact/good_share"])))
+        if row["exact/distance"]:
+            pairs.append((sum(losses) / len(losses), float(row["exact/distance"])))
             losses = []
-    loss, share = torch.tensor(pairs[len(pairs) // 5 :]).diff(dim=0).unbind(1)
-    return abs(spearman(loss, share))
+    loss, distance = torch.tensor(pairs[len(pairs) // 5 :]).diff(dim=0).unbind(1)
+    return -spearman(loss, distance)
 
 
 def spearman(a: torch.Tensor, b: torch.Tensor) -> float:
