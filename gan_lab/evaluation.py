@@ -176,11 +176,12 @@ def reference_of(config: dict, dataset: Dataset, say=print) -> tuple[Dataset, st
 
 
 def other_split(config: dict, split: str) -> Dataset | None:
-    """The same data with another split; None where there is none."""
+    """All of the same data with another split; None where there is none."""
     if "split" not in config["dataset"]:
         return None
+    whole = {"share": 1.0} if "share" in config["dataset"] else {}
     try:
-        return build_dataset({**config, "dataset": {**config["dataset"], "split": split}})
+        return build_dataset({**config, "dataset": {**config["dataset"], "split": split, **whole}})
     except (ConfigError, DataError):
         return None
 
@@ -189,8 +190,8 @@ def labelled(config: dict, dataset: Dataset) -> Labelled:
     """What a classifier of this data learns from: train and test split, or four fifths and a fifth of what there is."""
     if not dataset.num_classes:
         raise ConfigError("This data has no labels, so that no classifier can learn from it: choose extractor=pixels.")
-    name = config["dataset"].get("split")
-    train = dataset if name == "train" else other_split(config, "train")
+    is_whole = config["dataset"].get("split") == "train" and config["dataset"].get("share", 1.0) == 1.0
+    train = dataset if is_whole else other_split(config, "train")
     train, test = digits_of(train or dataset), digits_of(other_split(config, "test")) if train else None
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
     fifth = 0 if test else len(train) // 5

@@ -23,11 +23,12 @@ import torch
 import yaml
 from PIL import Image
 
-from gan_lab.build import resolve
+from gan_lab.build import build_dataset, resolve
 from gan_lab.datasets import CIFAR, MNIST, Digits, Folder, Gaussian1D, GaussianMixture, download
 from gan_lab.datasets.base import Stored
 from gan_lab.datasets.points import sliced_wasserstein
 from gan_lab.errors import DataError
+from gan_lab.evaluation import labelled
 
 torch.set_num_threads(1)
 RANDOM = np.random.default_rng(0)
@@ -692,6 +693,24 @@ def test_threads_may_read_one_zip_at_once_and_find_what_the_whole_has(tmp_path):
 
 def ring(**changes):
     return GaussianMixture(**{"layout": "ring", "modes": 8, "distance": 2.0, "sigma": 0.02, "size": 10_000} | changes)
+
+
+def test_a_share_is_always_the_same_pictures_with_their_labels():
+    pixels, labels = torch.arange(200).byte().view(200, 1, 1, 1), torch.arange(200) % 10
+    classes = [str(i) for i in range(10)]
+    few, again = (Stored(pixels, 1, labels, classes, share=0.1) for _ in range(2))
+    kept = few.tensors()["image"].flatten().long()
+    assert len(few) == 20 and torch.equal(kept, again.tensors()["image"].flatten().long())
+    assert torch.equal(few.labels, kept % 10) and len(set(kept.tolist())) == 20
+    with pytest.raises(ValueError, match="share=0 must lie above 0"):
+        Stored(pixels, 1, labels, classes, share=0)
+
+
+def test_a_judge_of_a_run_on_a_share_learns_from_all_pictures(idx_root):
+    config = {"dataset": yaml.safe_load((CONF / "dataset" / "mnist.yaml").read_text()), "trust": []}
+    config["dataset"] |= {"root": str(idx_root), "share": 0.1}
+    dataset = build_dataset(config)
+    assert len(dataset) == 3 and len(labelled(config, dataset).images) == 30
 
 
 def test_points_are_played_as_they_are():

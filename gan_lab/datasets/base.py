@@ -97,10 +97,27 @@ class Dataset:
 
 
 class Stored(Dataset):
-    """A labelled set of pictures that its file holds decoded: [N, h, w, C], resized when another size is asked for."""
+    """A labelled set of pictures that its file holds decoded: [N, h, w, C], resized when another size is asked for.
 
-    def __init__(self, pixels: Tensor, image_size: int, labels: Tensor, classes: Sequence[str], flip: bool = False):
+    `share` of them are kept, always the same ones, as if there were no more: for training with little data.
+    """
+
+    def __init__(
+        self,
+        pixels: Tensor,
+        image_size: int,
+        labels: Tensor,
+        classes: Sequence[str],
+        flip: bool = False,
+        share: float = 1.0,
+    ):
         check_image_size(image_size)
+        if not 0 < share <= 1:
+            raise ValueError(f"share={share} must lie above 0 and be 1 at most, for example 0.1.")
+        if share < 1:
+            order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))
+            kept = order[: max(1, round(share * len(pixels)))].sort().values
+            pixels, labels = pixels[kept], labels[kept]
         super().__init__(pixels.shape[3], (image_size, image_size), labels, classes, flip)
         self.pixels = pixels
 

@@ -27,6 +27,7 @@ class CIFAR(Stored):
         channels: int = 3,
         image_size: int = 32,
         num_classes: int = 10,
+        share: float = 1.0,
     ):
         check_choice("split", split, ("train", "test"))
         check_fact("channels", channels, 3)
@@ -46,7 +47,7 @@ class CIFAR(Stored):
             raise DataError(f"{folder} under {root} is no CIFAR set: {error!r}.") from error
         if not (len(labels) == len(pixels) > 0 and labels.min() >= 0 and labels.max() < num_classes == len(classes)):
             raise DataError(f"{folder} under {root} must hold {num_classes} classes and one of them for each image.")
-        super().__init__(pixels, image_size, labels, classes, flip)
+        super().__init__(pixels, image_size, labels, classes, flip, share)
 
 
 # classes -> folder, key of the labels, file with the names of the classes, their key in it

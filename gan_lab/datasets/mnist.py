@@ -29,6 +29,7 @@ class MNIST(Stored):
         channels: int = 1,
         image_size: int = 28,
         num_classes: int = 10,
+        share: float = 1.0,
     ):
         check_choice("name", name, tuple(CLASSES))
         check_choice("split", split, ("train", "test"))
@@ -39,7 +40,7 @@ class MNIST(Stored):
         files = [find(folder, f"{prefix}-{kind}-ubyte", name, download) for kind in ("images-idx3", "labels-idx1")]
         pixels, labels = read_idx(files[0], dims=3), read_idx(files[1], dims=1).long()
         check_pairs(pixels, labels, num_classes, *files)
-        super().__init__(pixels[..., None], image_size, labels, CLASSES[name])
+        super().__init__(pixels[..., None], image_size, labels, CLASSES[name], share=share)
 
 
 class EMNIST(Stored):
