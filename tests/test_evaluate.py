@@ -171,7 +171,10 @@ def test_the_share_of_the_time_is_what_judging_took(book, monkeypatch):
         (["trainer.best_metric=fid"], "trainer.best_metric=fid is not among the judgements: fid/pixels."),
         (["trainer.best_metric=score/pixels"], "is not among the judgements: fid/pixels."),
         (["dataset=gaussian1d", "trainer.patience=2"], "needs a trainer.best_metric, one of exact/mean, exact/std."),
-        (["dataset=ring8", "trainer.best_metric=modes"], "exact/modes, exact/good_share, exact/quality, exact/reverse_kl, exact/distance."),
+        (
+            ["dataset=ring8", "trainer.best_metric=modes"],
+            "exact/modes, exact/good_share, exact/quality, exact/reverse_kl, exact/distance.",
+        ),
         (["trainer.evaluate_every=null", "trainer.patience=2"], "set trainer.evaluate_every=1000."),
         (["trainer.evaluate_samples=9"], "trainer.evaluate_samples=9 is too few to judge by: set 10 or more."),
     ],
