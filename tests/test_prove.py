@@ -13,6 +13,7 @@ from helpers import ROOT, config_of
 from gan_lab.build import build_game
 from gan_lab.config import compose
 from gan_lab.datasets import Gaussian1D, GaussianMixture
+from gan_lab.datasets.stacked import StackedDigits
 from gan_lab.errors import ConfigError
 from gan_lab.metrics.classifier import Classifier
 
@@ -429,6 +430,26 @@ def test_real_pictures_meet_the_demands_and_one_picture_repeated_does_not(monkey
     assert digits.demands(run, judge) > 1 and digits.coverage(run, judge) > 0.9
     run.generate = lambda latents: held[:1].repeat(200, 1, 1, 1).float() / 127.5 - 1
     assert digits.demands(run, judge) == 0 and digits.coverage(run, judge) < 0.5
+
+
+def test_numbers_are_spelled_by_digits_and_not_by_noise(monkeypatch):
+    """Under a judge that names the class of the nearest digit, whatever it is shown."""
+    dataset = StackedDigits(image_size=8, size=300)
+    known = dataset.digits.tensors()["image"].flatten(1).float()
+
+    def judge(colours):
+        nearest = torch.cdist(colours.flatten(1).float(), known).argmin(dim=1)
+        return None, torch.nn.functional.one_hot(dataset.digits.labels[nearest], 10)
+
+    monkeypatch.setattr(digits, "STACKED", 300)
+    run = SimpleNamespace(dataset=dataset, latents=len)
+    real = dataset.rows(torch.arange(300))["image"].permute(0, 3, 1, 2).float() / 127.5 - 1
+    run.generate = lambda count: real
+    assert digits.spelled_modes(run, judge) == len(set(dataset.labels.tolist()))
+    run.generate = lambda count: real[:1].repeat(count, 1, 1, 1)
+    assert digits.spelled_modes(run, judge) == 1
+    run.generate = lambda count: torch.rand_like(real) * 2 - 1
+    assert digits.spelled_modes(run, judge) == 0
 
 
 def test_ranks_correlate_whatever_their_size():
