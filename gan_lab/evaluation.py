@@ -186,10 +186,14 @@ def other_split(config: dict, split: str) -> Dataset | None:
         return None
 
 
-def labelled(config: dict, dataset: Dataset) -> Labelled:
-    """What a classifier of this data learns from: train and test split, or four fifths and a fifth of what there is."""
-    if not dataset.num_classes:
-        raise ConfigError("This data has no labels, so that no classifier can learn from it: choose extractor=pixels.")
+def labelled(config: dict, dataset: Dataset, key: str = "label") -> Labelled:
+    """What a classifier of this data learns from: train and test split, or four fifths and a fifth of what there is.
+
+    `key`: what the pictures are labelled with, "label" or "attributes".
+    """
+    if key not in dataset.gives:
+        what = f"{key.removesuffix('s')}s"
+        raise ConfigError(f"This data has no {what}, so that no classifier can learn from it: choose extractor=pixels.")
     is_whole = config["dataset"].get("split") == "train" and config["dataset"].get("share", 1.0) == 1.0
     train = dataset if is_whole else other_split(config, "train")
     train, test = digits_of(train or dataset), digits_of(other_split(config, "test")) if train else None
@@ -198,7 +202,8 @@ def labelled(config: dict, dataset: Dataset) -> Labelled:
     held = torch.arange(len(test)) if test else order[:fifth]
     learnt, examined = train.rows(order[fifth:][: LEARNT[0]]), (test or train).rows(held[: LEARNT[1]])
     pictures = [rows["image"].permute(0, 3, 1, 2) for rows in (learnt, examined)]
-    return Labelled(pictures[0], learnt["label"], pictures[1], examined["label"], train.num_classes)
+    count = train.num_classes if key == "label" else learnt[key].shape[1]
+    return Labelled(pictures[0], learnt[key], pictures[1], examined[key], count)
 
 
 def digits_of(dataset: Dataset | None) -> Dataset | None:

@@ -12,14 +12,18 @@ T = TypeVar("T")
 
 def parse(options: type[T], words: list[str], verb: str) -> T:
     """`name=value` words as an object of the dataclass `options`; ConfigError with a did-you-mean for a wrong word."""
-    kinds = {field.name: field.type for field in fields(options)}
-    given = {}
+    return options(**given({field.name: field.type for field in fields(options)}, words, verb))
+
+
+def given(kinds: dict[str, Any], words: list[str], verb: str) -> dict[str, Any]:
+    """The values of `name=value` words whose names and types are `kinds`; ConfigError as in `parse`."""
+    values = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or name not in kinds:
             raise ConfigError(f"unknown setting '{name}'{meant(name, kinds)}; see gan-lab {verb} --help.")
-        given[name] = read(name, value, kinds[name])
-    return options(**given)
+        values[name] = read(name, value, kinds[name])
+    return values
 
 
 def read(name: str, value: str, kind: Any) -> Any:
@@ -40,7 +44,12 @@ def read(name: str, value: str, kind: Any) -> Any:
         if value not in ("true", "false"):
             raise ConfigError(f"{name}={value} must be true or false.")
         return value == "true"
-    if kind == list[str]:
+    if kind == list[int] | None:
+        numbers = [item.strip() for item in value.strip("[]").split(",")]
+        if not all(number.isdecimal() for number in numbers):
+            raise ConfigError(f"{name}={value} must be whole numbers, for example {name}=[0,1].")
+        return [int(number) for number in numbers]
+    if kind in (list[str], list[str] | None):
         return [item.strip() for item in value.strip("[]").split(",") if item.strip()]
     return value
 

@@ -94,6 +94,12 @@ class Run:
         samples = self.generate(self.latents(range(seed, seed + n)))
         return samples.add(1).div(2).clamp(0, 1) if samples.dim() == 4 else samples
 
+    def analyze(self, what: str, **options):
+        """What a look of `gan_lab.analysis` finds, such as "interpolation": figures, pictures and notes."""
+        from gan_lab.commands.analyze import function_of
+
+        return function_of(what)(self, **options)
+
 
 def device_of(word: str) -> torch.device:
     try:

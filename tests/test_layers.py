@@ -22,7 +22,6 @@ MAY_IMPORT = {  # parts of gan_lab; a module that is not listed is of the top la
     "settings": {"errors"},
     **{name: {name} | BOTTOM for name in ZERO},
     "models": {"models", "losses"} | BOTTOM,
-    "analysis": {"analysis", "models", "losses"} | BOTTOM,
     "player": {"models"} | BOTTOM,
     "ema": {"models"} | BOTTOM,
     "loader": {"datasets"} | BOTTOM,

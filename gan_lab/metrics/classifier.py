@@ -23,7 +23,10 @@ GRACE = 0.05  # the share of them in which nobody is called late
 
 @dataclass(frozen=True)
 class Labelled:
-    """Pictures uint8 [N, C, H, W] with their classes int64 [N], to learn from and to be examined with."""
+    """Pictures uint8 [N, C, H, W] with their classes int64 [N], to learn from and to be examined with.
+
+    Or with attributes, float32 [N, A] of 0 and 1, of which a picture may have any number; `num_classes` is then A.
+    """
 
     images: Tensor
     labels: Tensor
@@ -55,21 +58,51 @@ class Classifier(Extractor):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         features = self.features(images.float() / 127.5 - 1)
-        return features / self.scale, self.head(features).softmax(dim=1)
+        return features / self.scale, self.said(self.head(features))
 
     def features(self, images: Tensor) -> Tensor:
         return self.body(shrunk(images, MOST))
+
+    def said(self, logits: Tensor) -> Tensor:
+        return logits.softmax(dim=1)
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(logits, labels)
+
+    def rightness(self, said: Tensor, labels: Tensor) -> float:
+        """The share of right answers among probabilities [N, K]."""
+        return float((said.argmax(dim=1) == labels).double().mean())
 
     @property
     def about(self) -> str:
         return f"{self.architecture} classifier of seed {self.seed}, {self.accuracy:.2%} right on held-out pictures"
 
 
+class AttributeReader(Classifier):
+    """The same network asked which of the data's attributes a picture has: a probability of each by itself, [N, A]."""
+
+    title = "attributes"
+
+    def said(self, logits: Tensor) -> Tensor:
+        return logits.sigmoid()
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(logits, labels)
+
+    def rightness(self, said: Tensor, labels: Tensor) -> float:
+        return float(((said > 0.5) == labels.bool()).double().mean())
+
+
 def classifier(data: Labelled, seed: int = 0, architecture: str = "plain", quiet: bool = False) -> Classifier:
-    """The classifier of this data, from the cache or, once, trained; DataError where it has fewer than two classes."""
-    if data.num_classes < 2 or not len(data.images):
+    """The classifier of this data, from the cache or, once, trained; DataError where it has fewer than two classes.
+
+    An `AttributeReader` where the labels are attributes.
+    """
+    reads = data.labels.is_floating_point()
+    if data.num_classes < 2 - reads or not len(data.images):
         raise DataError("A classifier needs pictures of two classes or more.")
-    new = lambda: Classifier(data.images.shape[1], data.num_classes, seed, architecture)
+    kind = AttributeReader if reads else Classifier
+    new = lambda: kind(data.images.shape[1], data.num_classes, seed, architecture)
     contents = (data.images, data.labels, data.test_images, data.test_labels, data.num_classes)
     name = f"classifier-{digest(*contents, seed, architecture, RECIPE)}"
     model, state = new(), kept(name, lambda: learned(new(), data, quiet))
@@ -103,7 +136,7 @@ def learned(model: Classifier, data: Labelled, quiet: bool) -> dict:
                 group["lr"] = RATE * min(1.0, 10 * done + 1 / steps) * 0.5 * (1 + math.cos(math.pi * done))
             with torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_amx_tile_supported()):
                 features = model.features(images)
-            loss = F.cross_entropy(model.head(features.float()), labels)
+            loss = model.loss(model.head(features.float()), labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -117,8 +150,7 @@ def examine(model: Classifier, data: Labelled) -> float:
     """The share of the test pictures that it puts into the right class; its features get their scale from the same."""
     seen = [model(part) for part in data.test_images.split(500)]
     model.scale.fill_(torch.cat([features for features, _ in seen]).square().mean().sqrt())
-    guesses = torch.cat([said.argmax(dim=1) for _, said in seen])
-    return float((guesses == data.test_labels).double().mean())
+    return model.rightness(torch.cat([said for _, said in seen]), data.test_labels)
 
 
 def batches(data: Labelled, seed: int) -> Iterator[tuple[Tensor, Tensor]]:

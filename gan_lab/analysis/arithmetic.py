@@ -1,0 +1,127 @@
+"""Arithmetic on latents: the mean of one concept, minus another, plus a third."""
+
+import torch
+from torch import Tensor
+
+from gan_lab import pictures
+from gan_lab.analysis.base import AT_ONCE, Finding, fresh, pictures_only
+from gan_lab.analysis.concepts import SURE, Concept, names_of, read, reader
+from gan_lab.errors import ConfigError
+from gan_lab.run import Run
+
+RARE = 0.02  # the share of samples of one attribute in which another one may be seen that never goes with it
+POOL_SEED = 3_000_000  # of the first latent among which samples of a concept are looked for
+
+
+def arithmetic(
+    run: Run,
+    *,
+    start: str | None = None,
+    minus: str | None = None,
+    plus: str | None = None,
+    expect: str | None = None,
+    examples: int = 3,
+    trials: int = 100,
+    pool: int = 2000,
+) -> Finding:
+    """The mean latent of samples of a concept, minus another's, plus a third's, and what becomes of it.
+
+    A concept is label:3, attribute:red+circle or seeds:1,2,3; without any, common ones are chosen. `expect`: what the
+    results should be; unless said, what `plus` is, and of attributes also what `start` has and `minus` has not.
+    `examples` samples are averaged, drawn anew from a `pool` of samples in each of `trials`. Radford et al. 2016 (arXiv
+    1511.06434), section 6.3.2. Figures: `share` of results that are as expected; `chance`, of random samples; `single`,
+    of results where one sample stands for each concept; `factor`, share over chance. One reader chooses the samples,
+    and another, of other seed and architecture, judges.
+    """
+    pictures_only(run, "arithmetic")
+    latents, samples = fresh(run, pool, POOL_SEED)
+    words = [start, minus, plus]
+    if any(words) and not all(words):
+        raise ConfigError(
+            "arithmetic needs start=, minus= and plus=, or none of them: start=label:3 minus=label:3 plus=label:8."
+        )
+    words = words if all(words) else usual(run, samples)
+    concepts = [Concept(word, run.dataset) for word in words]
+    wanted = expected(concepts, expect, run)
+
+    # Choose latents of each concept
+    members = []
+    for concept in concepts:
+        if concept.kind == "seeds":
+            members.append(run.latents(concept.seeds))
+            continue
+        found = latents[concept.there(read(reader(run, concept.kind), samples))]
+        if len(found) < examples:
+            raise ConfigError(
+                f"Only {len(found)} of {pool} samples are {concept.text}: raise pool= or lower examples=."
+            )
+        members.append(found)
+
+    finding = Finding()
+    results = run.generate(sums(members, examples, trials), AT_ONCE)
+    rows = [
+        torch.cat([run.generate(mean_of(m, examples, i)[1], AT_ONCE) for m in members] + [results[i : i + 1]])
+        for i in range(8)
+    ]
+    finding.pictures["arithmetic"] = pictures.grid(torch.cat(rows), columns=3 * examples + 1)
+    finding.notes.append(
+        f"Each row: {examples} samples of {words[0]}, of {words[1]}, of {words[2]}; last, the picture of the first "
+        "mean latent, minus the second, plus the third."
+    )
+    if wanted is None:
+        finding.notes.append("Concepts by seeds have no name to be found again: name one with expect=label:3.")
+        return finding
+    judge = reader(run, wanted.kind, judges=True)
+    share = lambda pictures: float(wanted.there(read(judge, pictures)).double().mean())
+    single = run.generate(sums(members, 1, trials), AT_ONCE)
+    finding.figures = {"share": share(results), "chance": share(samples), "single": share(single)}
+    finding.figures["factor"] = finding.figures["share"] / max(finding.figures["chance"], 1 / pool)
+    finding.notes.append(f"Expected: {wanted.text}. Judge: {judge.about}.")
+    return finding
+
+
+def usual(run: Run, samples: Tensor) -> list[str]:
+    """Concepts when none are named: attributes a with b, minus b, plus c; or classes a, minus a, plus b.
+
+    Attribute a is the commonest, b the one that most often goes with it, and c the commonest that never goes with b.
+    """
+    names = names_of(run.dataset)
+    if names:
+        has = (read(reader(run, "attribute"), samples) > SURE).double()  # [N, A]
+        together = has.T @ has  # [A, A]
+        count = together.diagonal().clone()
+        a = int(count.argmax())
+        b = int((together[a] * (torch.arange(len(names)) != a)).argmax())
+        c = int((count * (together[b] <= RARE * count[b]) * (torch.arange(len(names)) != a)).argmax())
+        return [f"attribute:{names[a]}+{names[b]}", f"attribute:{names[b]}", f"attribute:{names[c]}"]
+    if run.dataset.classes:
+        count = torch.bincount(read(reader(run, "label"), samples).argmax(dim=1), minlength=len(run.dataset.classes))
+        a, b = count.topk(2).indices.tolist()
+        return [f"label:{run.dataset.classes[i]}" for i in (a, a, b)]
+    raise ConfigError(
+        "This data has neither labels nor attributes: name samples: start=seeds:1,2 minus=seeds:3 plus=seeds:4."
+    )
+
+
+def expected(concepts: list[Concept], text: str | None, run: Run) -> Concept | None:
+    """What the results should be; None where nobody says."""
+    start, minus, plus = concepts
+    if text:
+        return Concept(text, run.dataset)
+    if plus.kind == "attribute":
+        names = names_of(run.dataset)
+        kept = [] if start.kind != "attribute" else [c for c in start.columns if c not in minus.columns]
+        return Concept("attribute:" + "+".join(names[c] for c in [*kept, *plus.columns]), run.dataset)
+    return plus if plus.kind == "label" else None
+
+
+def sums(members: list[Tensor], examples: int, trials: int) -> Tensor:
+    """The latents of all trials, [trials, ...]."""
+    means = [torch.cat([mean_of(m, examples, i)[0] for i in range(trials)]) for m in members]
+    return means[0] - means[1] + means[2]
+
+
+def mean_of(members: Tensor, examples: int, trial: int) -> tuple[Tensor, Tensor]:
+    """The mean [1, ...] of some members, and these [examples, ...]."""
+    draw = torch.randperm(len(members), generator=torch.Generator().manual_seed(trial))[:examples]
+    return members[draw].mean(dim=0, keepdim=True), members[draw]

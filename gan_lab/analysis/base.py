@@ -1,0 +1,54 @@
+"""What a look inside a run finds, and what several of them need."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_lab.errors import ConfigError
+from gan_lab.run import Run
+
+AT_ONCE = 250  # pictures that pass through a network together
+
+
+@dataclass
+class Finding:
+    """Figures by name, pictures uint8 [H, W, 3] by name, and sentences that say what they mean."""
+
+    figures: dict[str, float] = field(default_factory=dict)
+    pictures: dict[str, np.ndarray] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def pictures_only(run: Run, what: str) -> None:
+    """ConfigError for a run that makes points."""
+    if run.dataset.image_size is None:
+        raise ConfigError(f"what={what} looks at pictures, and this run makes points: choose a run on pictures.")
+
+
+def fresh(run: Run, n: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Latents [n, ...] of seeds from `seed` on and their samples [n, C, H, W] in [-1, 1]."""
+    latents = run.latents(range(seed, seed + n))
+    return latents, run.generate(latents, AT_ONCE)
+
+
+def real(run: Run, n: int, seed: int = 0) -> Tensor:
+    """A fixed choice of training pictures, [n, C, H, W] in [-1, 1]; all of them where there are fewer."""
+    chosen = torch.randperm(len(run.dataset), generator=torch.Generator().manual_seed(seed))[:n]
+    return as_played(run.dataset.rows(chosen)["image"])
+
+
+def as_played(stored: Tensor) -> Tensor:
+    """Bytes [N, H, W, C] as pictures [N, C, H, W] in [-1, 1]."""
+    return stored.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def distances(a: Tensor, b: Tensor) -> Tensor:
+    """Root mean square differences of pictures [N, ...] to those in the same place, [N], in units of their values."""
+    return (a - b).flatten(1).square().mean(dim=1).sqrt()
+
+
+def apart(pictures: Tensor) -> float:
+    """The mean `distances` of pictures to others of the set: what those differ by that have nothing in common."""
+    return max(float(distances(pictures, pictures.roll(1, dims=0)).mean()), 1e-12)

@@ -1,0 +1,113 @@
+"""Linear classifiers on what a discriminator sees: its features, a fit, and how often it is right."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gan_lab.analysis.base import AT_ONCE, as_played
+from gan_lab.build import build_game
+from gan_lab.datasets import Dataset
+from gan_lab.errors import ConfigError
+from gan_lab.evaluation import reference_of
+from gan_lab.run import Run
+
+SIDE = 4  # of the map that each layer is pooled to: DCGAN, section 5.1
+MOST_FEATURES = 512  # numbers that one layer may give; channels beyond are left out
+
+
+def labelled_pictures(run: Run, n: int, n_test: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Pictures [n, C, H, W] in [-1, 1] with labels [n] to learn from, and others to be examined with.
+
+    Of the test split, or where there is none of the last part of the training data. ConfigError without labels.
+    """
+    if not run.dataset.classes:
+        raise ConfigError(
+            "This look teaches a classifier, and this data has no labels: choose a run on labelled pictures."
+        )
+    reference, split = reference_of(run.config, run.dataset, lambda _: None)
+    order = torch.randperm(len(run.dataset), generator=torch.Generator().manual_seed(0))
+    if split == "test":
+        chosen, others = order[:n], torch.randperm(len(reference), generator=torch.Generator().manual_seed(1))[:n_test]
+    else:
+        n_test = min(n_test, len(order) // 3)
+        chosen, others = order[: min(n, len(order) - n_test)], order[len(order) - n_test :]
+    return *rows_of(run.dataset, chosen), *rows_of(reference, others)
+
+
+def rows_of(dataset: Dataset, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    rows = dataset.rows(chosen)
+    return as_played(rows["image"]), rows["label"]
+
+
+def layers_of(critic: nn.Module) -> list[nn.Module]:
+    """The convolutions of a critic, or where it has none its hidden linear layers."""
+    convolutions = [m for m in critic.modules() if isinstance(m, nn.Conv2d)]
+    hidden = [m for m in critic.modules() if isinstance(m, nn.Linear)]
+    return convolutions[:-1] or convolutions or hidden[:-1] or hidden
+
+
+def features_by(critic: nn.Module) -> Callable[[Tensor], Tensor]:
+    """What a critic makes of pictures: every layer's output, rectified, max-pooled to 4 x 4 and joined, [N, D]."""
+    layers = layers_of(critic)
+
+    def features(images: Tensor) -> Tensor:
+        seen = {}
+        hooks = [layer.register_forward_hook(lambda m, _, out: seen.__setitem__(m, pooled(out))) for layer in layers]
+        try:
+            critic(images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return torch.cat([seen[layer] for layer in layers], dim=1)
+
+    return features
+
+
+def pooled(out: Tensor) -> Tensor:
+    x = F.leaky_relu(out.float(), 0.2)
+    if x.dim() == 4:
+        x = F.adaptive_max_pool2d(x, [min(SIDE, side) for side in x.shape[2:]])
+        x = x[:, : max(1, MOST_FEATURES // (x.shape[2] * x.shape[3]))]
+    return x.flatten(1)[:, :MOST_FEATURES]
+
+
+def untrained(run: Run) -> nn.Module:
+    """The same critic as it was before training, from another seed."""
+    game = build_game({**run.config, "seed": run.config["seed"] + 1}).eval().requires_grad_(False)
+    return getattr(game, game.critics[0])
+
+
+class Linear:
+    """A softmax classifier on standardised features [N, D], fitted with a quadratic penalty by L-BFGS."""
+
+    def __init__(self, features: Tensor, labels: Tensor, num_classes: int, decay: float = 1e-2):
+        self.mean, self.std = features.mean(dim=0), features.std(dim=0).clamp(min=1e-4)
+        x = (features - self.mean) / self.std
+        self.weight = torch.zeros(num_classes, x.shape[1], requires_grad=True)
+        self.bias = torch.zeros(num_classes, requires_grad=True)
+        optimizer = torch.optim.LBFGS([self.weight, self.bias], max_iter=60, line_search_fn="strong_wolfe")
+
+        def closure():
+            optimizer.zero_grad()
+            loss = F.cross_entropy(x @ self.weight.T + self.bias, labels) + decay * self.weight.square().sum() / 2
+            loss.backward()
+            return loss
+
+        with torch.enable_grad():
+            optimizer.step(closure)
+        self.weight.requires_grad_(False), self.bias.requires_grad_(False)
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Logits [N, K]."""
+        return (features - self.mean) / self.std @ self.weight.T + self.bias
+
+    def accuracy(self, features: Tensor, labels: Tensor) -> float:
+        return float((self(features).argmax(dim=1) == labels).double().mean())
+
+
+@torch.no_grad()
+def gathered(features: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Features of many pictures, some at a time."""
+    return torch.cat([features(part) for part in images.split(AT_ONCE)])

@@ -1,0 +1,62 @@
+"""The training pictures nearest to samples: whether a generator makes new pictures or repeats what it has seen."""
+
+import torch
+
+from gan_lab import pictures
+from gan_lab.analysis.base import AT_ONCE, Finding, as_played, fresh, pictures_only
+from gan_lab.evaluation import extractor_of, reference_of
+from gan_lab.metrics import Extractor
+from gan_lab.metrics.neighbours import nearest, table
+from gan_lab.metrics.seen import bytes_of
+from gan_lab.run import Run
+
+
+def neighbours(
+    run: Run, *, rows: int = 8, nearest_ones: int = 5, n: int = 500, most: int = 20_000, features: str = "pixels"
+) -> Finding:
+    """Samples beside the training pictures nearest to them, and how near real pictures lie to each other.
+
+    A row of the picture is a sample and its `nearest_ones`; figures are of `n` samples against at most `most` training
+    pictures; `features`: pixels, classifier or inception. Figures: `samples` and `real`, the median distance to the
+    nearest training picture, of samples and of real pictures that were not trained on (where there are none, of
+    training pictures to others); `novelty`, the first over the second: near 0 for copies, about 1 for what is as new
+    as reality; `copies`, the share of samples nearer than 99 of 100 real pictures.
+    """
+    pictures_only(run, "neighbours")
+    extractor = extractor_of(features, run.config, run.dataset)
+    chosen = torch.randperm(len(run.dataset), generator=torch.Generator().manual_seed(0))[:most]
+    trained = run.dataset.rows(chosen)["image"].permute(0, 3, 1, 2)  # uint8 [N, C, H, W]
+    _, samples = fresh(run, max(n, rows), seed=2_000_000)
+    known, made = looked(extractor, trained), looked(extractor, bytes_of(samples))
+
+    # How near real pictures are to the training pictures
+    said = []
+    reference, split = reference_of(run.config, run.dataset, said.append)
+    if split == "test":
+        others = torch.randperm(len(reference), generator=torch.Generator().manual_seed(1))[:n]
+        unseen = looked(extractor, reference.rows(others)["image"].permute(0, 3, 1, 2))
+        usual, whose = nearest(unseen, known)[0], "pictures of the test split"
+    else:
+        usual, whose = (
+            torch.cat([d.topk(2, largest=False).values[:, 1] for d in table(known[:n], known)]),
+            "training pictures",
+        )
+    far, _ = nearest(made, known)
+    found = torch.cat([d.topk(nearest_ones, largest=False).indices for d in table(made[:rows], known)])
+    lines = [torch.cat([samples[i : i + 1], as_played(trained[found[i]].permute(0, 2, 3, 1))]) for i in range(rows)]
+    return Finding(
+        {
+            "samples": float(far.median()),
+            "real": float(usual.median()),
+            "novelty": float(far.median() / usual.median()),
+            "copies": float((far < usual.quantile(0.01)).double().mean()),
+        },
+        {"neighbours": pictures.grid(torch.cat(lines), columns=nearest_ones + 1)},
+        [f"Each row: a sample, then the {nearest_ones} nearest of {len(trained):,} training pictures. Real: {whose}."],
+    )
+
+
+def looked(extractor: Extractor, images: torch.Tensor) -> torch.Tensor:
+    """Features of pictures uint8 [N, C, H, W]."""
+    with torch.no_grad():
+        return torch.cat([extractor(part)[0] for part in images.split(AT_ONCE)])

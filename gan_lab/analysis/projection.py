@@ -1,0 +1,97 @@
+"""The latent of a given picture: how well a generator can draw what it was not asked to."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from gan_lab import pictures
+from gan_lab.analysis.base import AT_ONCE, Finding, as_played, distances, pictures_only, real
+from gan_lab.analysis.solve import encoder, solved
+from gan_lab.datasets.base import resize
+from gan_lab.errors import DataError
+from gan_lab.evaluation import reference_of
+from gan_lab.run import Run
+
+
+def projection(
+    run: Run,
+    *,
+    images: list[str] | None = None,
+    n: int = 8,
+    starts: int = 8,
+    steps: int = 300,
+    rate: float = 0.1,
+    use_encoder: bool = True,
+    pairs: int = 3000,
+    most: int = 20_000,
+) -> Finding:
+    """The latents whose pictures come nearest to given ones, from several starts.
+
+    `images` are files; unless said, `n` pictures that were not trained on (of the test split, where there is one).
+    Each is looked for from `starts` latents by `steps` of Adam at `rate`; `use_encoder` makes one of the starts the
+    guess of a small network that has learned from `pairs` samples. Zhu et al. 2016 (arXiv 1609.03552), section 3.1.
+    Figures, as root mean square differences of pixels in [-1, 1], means over pictures: `error` of what was found,
+    `start`, of the best start before any step; `encoder`, of its guess; `nearest`, of the nearest of `most` training
+    pictures; `below`, the share of pictures whose error is smaller than that.
+    """
+    pictures_only(run, "projection")
+    wanted = torch.cat([picture_of(path, run) for path in images]) if images else held_out(run, n)
+    first = run.latents(range(5_000_000, 5_000_000 + starts * len(wanted))).unflatten(0, (len(wanted), starts))
+    if use_encoder:
+        first[:, 0] = encoder(run, pairs)(wanted).to(first.device)
+
+    # Search from all starts of all pictures together, then keep the best start of each
+    goal = wanted.repeat_interleave(starts, dim=0).to(run.device)
+    begun = errors(run, first.flatten(0, 1), goal).view(-1, starts)
+    cost = lambda drawn, latents: (drawn - goal).square().flatten(1).mean(dim=1)
+    found, costs = solved(run, first.flatten(0, 1), cost, steps, rate)
+    winner = costs.view(-1, starts).argmin(dim=1)
+    best = found.unflatten(0, (len(wanted), starts))[torch.arange(len(wanted)), winner]
+    drawn = run.generate(best, AT_ONCE)
+    error = distances(drawn, wanted)
+
+    known = real(run, most)
+    gaps = torch.cdist(wanted.flatten(1), known.flatten(1)) / wanted[0].numel() ** 0.5  # [N, most]
+    near, which = gaps.min(dim=1)
+    figures = {
+        "error": float(error.mean()),
+        "start": float(begun.min(dim=1).values.mean()),
+        "nearest": float(near.mean()),
+        "below": float((error < near).double().mean()),
+    }
+    figures |= {"encoder": float(begun[:, 0].mean())} if use_encoder else {}
+    rows = torch.stack([wanted, run.generate(first[:, 0], AT_ONCE), drawn, known[which]], dim=1).flatten(0, 1)
+    return Finding(
+        figures,
+        {"projection": pictures.grid(rows, columns=4)},
+        ["Each row: the picture, the first start" + (" (the encoder's guess)" if use_encoder else "") +
+         f", what was found from {starts} starts, and the nearest of {len(known):,} training pictures."],
+    )  # fmt: skip
+
+
+def errors(run: Run, latents: Tensor, goal: Tensor) -> Tensor:
+    return distances(run.generate(latents, AT_ONCE), goal.cpu())
+
+
+def held_out(run: Run, n: int) -> Tensor:
+    """Pictures that were not trained on, or training pictures where nothing is held out, [n, C, H, W] in [-1, 1]."""
+    reference, _ = reference_of(run.config, run.dataset, lambda _: None)
+    chosen = torch.randperm(len(reference), generator=torch.Generator().manual_seed(2))[:n]
+    return as_played(reference.rows(chosen)["image"])
+
+
+def picture_of(path: str, run: Run, mode: str | None = None) -> Tensor:
+    """A file as a picture [1, C, H, W] in [-1, 1] of the run's size and colours; DataError where it cannot be read."""
+    channels = run.dataset.channels
+    try:
+        with Image.open(Path(path).expanduser()) as opened:
+            pixels = np.array(opened.convert(mode or {1: "L", 3: "RGB"}[channels]))
+    except (OSError, UnidentifiedImageError) as error:
+        raise DataError(f"{path} cannot be read as a picture: {error}.") from error
+    except KeyError:
+        raise DataError(f"{path}: pictures of {channels} channels cannot be given as a file.") from None
+    stored = torch.from_numpy(pixels if pixels.ndim == 3 else pixels[..., None])[None]
+    return as_played(resize(stored, run.dataset.image_size))

@@ -1,0 +1,66 @@
+"""Latents that were looked for: gradient descent from many starts at once, for projection and editing."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gan_lab.analysis.base import AT_ONCE, fresh
+from gan_lab.run import Run
+
+
+def solved(
+    run: Run, start: Tensor, cost: Callable[[Tensor, Tensor], Tensor], steps: int, rate: float
+) -> tuple[Tensor, Tensor]:
+    """Latents [N, ...] that lower `cost`, and their costs [N]; every row is a search of its own.
+
+    `cost` takes pictures [N, C, H, W] in [-1, 1] and latents and answers [N]. Adam with beta1 0.9, its rate falling to
+    a tenth; of each row the best of all steps is kept.
+    """
+    latents = start.clone().to(run.device).requires_grad_(True)
+    optimizer = torch.optim.Adam([latents], lr=rate)
+    best, least = latents.detach().clone(), torch.full((len(start),), torch.inf, device=run.device)
+    for step in range(steps + 1):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * 0.1 ** (step / steps)
+        with torch.enable_grad():
+            costs = cost(run.game.sample(latents).float(), latents)  # [N]
+        better = costs.detach() < least
+        least = torch.where(better, costs.detach(), least)
+        best[better] = latents.detach()[better]
+        optimizer.zero_grad()
+        costs.sum().backward()
+        optimizer.step()
+    return best, least.cpu()
+
+
+def encoder(run: Run, pairs: int, width: int = 32, steps: int = 500) -> Callable[[Tensor], Tensor]:
+    """A small network that has learned from samples of the run which latents they came from.
+
+    Zhu et al. 2016 (arXiv 1609.03552), section 3.1.1: its guess is a start that descent then betters.
+    """
+    latents, samples = fresh(run, pairs, seed=4_000_000)
+    flat = latents.flatten(1).cpu()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = torch.nn.Sequential(
+            *(torch.nn.Conv2d(samples.shape[1], width, 4, stride=2, padding=1), torch.nn.ReLU()),
+            *(
+                torch.nn.Conv2d(width, 2 * width, 4, stride=2, padding=1),
+                torch.nn.BatchNorm2d(2 * width),
+                torch.nn.ReLU(),
+            ),
+            *(torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten(), torch.nn.Linear(32 * width, 256), torch.nn.ReLU()),
+            torch.nn.Linear(256, flat.shape[1]),
+        )
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
+    draw = torch.Generator().manual_seed(0)
+    for _ in range(steps):
+        chosen = torch.randint(len(flat), (64,), generator=draw)
+        loss = F.mse_loss(network(samples[chosen]), flat[chosen])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    network.eval().requires_grad_(False)
+    return lambda images: torch.cat([network(part) for part in images.split(AT_ONCE)]).view(-1, *latents.shape[1:])

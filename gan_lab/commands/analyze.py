@@ -1,0 +1,122 @@
+"""Look inside a run: walks between latents, arithmetic, nearest pictures, what the networks have learned."""
+
+import ast
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+from gan_lab.choices import meant
+from gan_lab.errors import ConfigError, ResourceError
+from gan_lab.options import free, given
+
+USAGE = """usage: gan-lab analyze RUN what=LOOK [key=value ...]
+
+Looks inside a run: pictures, figures and what they mean go to RUN/analysis/LOOK, where TensorBoard finds them too.
+gan-lab analyze what=LOOK --help says more of one look.
+
+  what=interpolation     one look, or all: those that need nothing else
+  weights=ema            ema (averaged) or raw
+  checkpoint=last        last, best or a step that the run keeps
+  root=PATH              where the data lies now (dataset.root, or dataset.path of your own pictures)
+  device=cpu             cpu or cuda
+  trust=[mypackage]      packages of your own that the run's configuration names
+
+looks:
+"""
+LOOKS = Path(__file__).parents[1] / "analysis"
+OF_RUN = {"weights": str, "checkpoint": str, "device": str, "trust": list[str]}
+
+
+def main(argv: list[str]) -> int | None:
+    words = [word for word in argv if word not in ("-h", "--help")]
+    asked = dict(word.split("=", maxsplit=1) for word in words if "=" in word)
+    if len(words) < len(argv) or not argv:
+        if "what" not in asked or asked["what"] == "all":
+            return print(USAGE + "\n".join(f"  {name:<14} {what}" for name, what in looks().items()))
+        return print(inspect.cleandoc(inspect.getdoc(function_of(asked["what"]))) + "\n\n" + options_of(asked["what"]))
+    if "=" in words[0]:
+        raise ConfigError(f"name the run first: gan-lab analyze RUN {' '.join(words)}")
+    if "what" not in asked:
+        raise ConfigError(f"what is to be looked at? Add what=all or one of {', '.join(looks())}.")
+    what = asked.pop("what")
+    chosen = list(looks()) if what == "all" else [what]
+    own = {} if what == "all" else kinds_of(what)
+    options = given(OF_RUN | {"root": str} | own, [f"{k}={v}" for k, v in asked.items()], f"analyze what={what}")
+
+    from gan_lab.commands.evaluate import moved
+    from gan_lab.run import Run
+
+    run = Run(words[0], **{name: options[name] for name in OF_RUN if name in options})
+    if "root" in options:
+        run.config["dataset"] = moved(run.config["dataset"], options["root"])
+    for name in chosen:
+        try:
+            finding = run.analyze(name, **{key: value for key, value in options.items() if key in own})
+        except ConfigError as error:
+            if what != "all":
+                raise
+            print(f"{name}: left out. {error}\n")
+            continue
+        print(f"{name}\n{told(finding)}\n{write(run, name, finding, options)}\n")
+    return None
+
+
+def looks() -> dict[str, str]:
+    """Each look with the first line of what it says of itself, without importing any."""
+    found = {}
+    for path in sorted(LOOKS.glob("*.py")):
+        for node in ast.parse(path.read_bytes()).body:
+            if isinstance(node, ast.FunctionDef) and node.name == path.stem:
+                found[path.stem] = (ast.get_docstring(node) or "").partition("\n")[0]
+    return found
+
+
+def function_of(what: str):
+    """The function of a look; ConfigError for a wrong word."""
+    if what not in looks():
+        raise ConfigError(f"what={what} is no look{meant(what, looks()) or '; there are ' + ', '.join(looks())}")
+    from importlib import import_module
+
+    return vars(import_module(f"gan_lab.analysis.{what}"))[what]
+
+
+def kinds_of(what: str) -> dict[str, Any]:
+    """The options of a look, with their types."""
+    parameters = inspect.signature(function_of(what)).parameters.values()
+    return {p.name: p.annotation for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def options_of(what: str) -> str:
+    parameters = inspect.signature(function_of(what)).parameters.values()
+    plain = lambda value: {True: "true", False: "false", None: "..."}.get(value, value)
+    return "\n".join(f"  {p.name}={plain(p.default)}" for p in parameters if p.kind is p.KEYWORD_ONLY)
+
+
+def told(finding) -> str:
+    """Figures as a person reads them, and what they mean."""
+    width = max(map(len, finding.figures), default=0)
+    return "\n".join([*(f"  {name:<{width}}  {value:.4g}" for name, value in finding.figures.items()), *finding.notes])
+
+
+def write(run, what: str, finding, options: dict[str, Any]) -> str:
+    """Pictures, finding.json and TensorBoard's events in a new directory; says where."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    from gan_lab import __version__, launch, pictures
+
+    folder, step = free(run.folder / "analysis" / what), run.state["step"]
+    protocol = {"step": step, "weights": run.weights, "version": __version__, "options": options}
+    whole = {"what": what, "figures": finding.figures, "notes": finding.notes, "protocol": protocol}
+    try:
+        folder.mkdir()
+        (folder / "finding.json").write_text(json.dumps(whole, indent=2, default=str) + "\n", encoding="utf-8")
+        with SummaryWriter(folder) as writer:
+            for name, value in finding.figures.items():
+                writer.add_scalar(f"{what}/{name}", value, step)
+            for name, array in finding.pictures.items():
+                pictures.save_png(array, folder / f"{name}.png")
+                writer.add_image(f"{what}/{name}", array, step, dataformats="HWC")
+    except OSError as error:
+        raise ResourceError(f"cannot write to {str(folder)!r}: {error.strerror}.") from error
+    return f"Written to {launch.shown(folder)}"
