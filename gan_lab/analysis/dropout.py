@@ -11,7 +11,7 @@ from gan_lab.errors import ConfigError
 from gan_lab.run import Run
 
 
-def dropout(run: Run, *, concept: str | None = None, share: float = 0.15, n: int = 2000) -> Finding:
+def dropout(run: Run, *, concept: str | None = None, share: float = 0.3, n: int = 2000) -> Finding:
     """The features of the generator's last hidden layer that draw something, taken away.
 
     `concept`: label:3 or attribute:red; unless said, a common one. A logistic regression on the last hidden layer of

@@ -16,6 +16,9 @@ from gan_lab.evaluation import reference_of
 from gan_lab.run import Run
 
 
+SAME = 1e-3  # of [-1, 1]: below a quarter of a grey level
+
+
 def projection(
     run: Run,
     *,
@@ -55,6 +58,7 @@ def projection(
 
     known = real(run, most)
     gaps = torch.cdist(wanted.flatten(1), known.flatten(1)) / wanted[0].numel() ** 0.5  # [N, most]
+    gaps[gaps < SAME] = torch.inf  # where nothing is held out, a picture is no neighbour of its own
     near, which = gaps.min(dim=1)
     figures = {
         "error": float(error.mean()),
