@@ -53,17 +53,16 @@ class Seat:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
 
-    def update(self, loss: Tensor, step: int, agree, *, measure: bool = True) -> dict[str, Tensor]:
-        """Take the step if loss and gradients are finite on every rank; returns what was measured, if it is asked for.
+    def update(self, loss: Tensor, step: int, agree, *, measure: bool = True) -> Tensor | None:
+        """Take the step if loss and gradients are finite on every rank; returns the gradient norm if it is asked for.
 
-        `grad_norm` is the gradient's before it is clipped, `update_size` the update's norm over that of the weights.
         `agree` makes a flag the same on all ranks. Nothing here waits for the device, except that an optimizer without
         fused kernels on a GPU reads the flag, as GradScaler itself does.
         """
         self.scaler.unscale_(self.optimizer)
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         finite = agree(all_finite(gradients, loss))
-        before = [p.detach().clone() for p in self.parameters] if measure else []
+        norm = None
         if measure or self.clip is not None:
             norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
         if self.clip is not None:
@@ -75,7 +74,7 @@ class Seat:
             self.optimizer.step()
         self.scaler.update()
         self.taken.append((step, finite))
-        return {"grad_norm": norm, "update_size": change(before, self.parameters)} if measure else {}
+        return norm
 
     def report(self) -> tuple[int, int]:
         """(updates skipped since the last report, step of the first or -1); waits for the device."""
@@ -91,13 +90,6 @@ class Seat:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
-
-
-@torch.no_grad()
-def change(before: list[Tensor], after: list[Tensor]) -> Tensor:
-    """The norm of what was added to weights, as a share of theirs."""
-    moved = torch.nn.utils.get_total_norm(torch._foreach_sub(after, before), foreach=True)
-    return moved / torch.nn.utils.get_total_norm(before, foreach=True)
 
 
 SMALL = 16_384  # numbers; a kernel of its own costs more than copying as many

@@ -58,7 +58,7 @@ class Trainer:
         self.step, self.batches, self.seconds = 0, 0, 0.0
         self.terms: list[dict[str, Tensor]] = []  # what every turn since the last report said, on the device
         self.stopping = False
-        self.watched = True  # whether this round measures gradients and updates, because observers are told after it
+        self.watched = True  # whether this round measures gradient norms, because observers are told after it
 
     @property
     def images(self) -> int:
@@ -135,8 +135,8 @@ class Trainer:
             self.terms.append({f"loss/{seat.name}/{name}": term.detach() for name, term in losses.items()})
             self.terms.append({f"{seat.name}/{name}": value for name, value in logs.items()})
 
-        measured = seat.update(total, step, self.world.agree, measure=self.watched)
-        self.terms += [{f"{name}/{seat.name}": value for name, value in measured.items()}] if self.watched else []
+        norm = seat.update(total, step, self.world.agree, measure=self.watched)
+        self.terms += [{f"grad_norm/{seat.name}": norm}] if self.watched else []
         self.game.settle(seat.name)
 
     def report(self) -> dict[str, float]:
@@ -147,7 +147,7 @@ class Trainer:
         return dict(zip(means, torch.stack([*means.values()]).tolist(), strict=True)) if means else {}
 
     def is_whole(self) -> bool:
-        """Whether all weights and buffers, and their averages, are finite numbers on this rank; waits for the device."""
+        """Whether all weights, buffers and averages are finite numbers on this rank; waits for the device."""
         tensors = [t for module in (self.game, self.ema) for t in (*module.parameters(), *module.buffers())]
         numbers = [t.detach() for t in tensors if t.is_floating_point()]
         return bool(all_finite(numbers, torch.zeros((), device=self.world.device)))

@@ -22,6 +22,8 @@ MOST_ROLLBACKS = 3
 LEAST_SCALE = 2.0**-7  # of fp16 losses; a search for a scale that has come below it finds none
 QUIET_REPORTS = 10
 WARM_UP_STEPS = (100, 2000)  # at least and at most; a tenth of the run in between
+RISE_REPORTS = 4  # in which diversity that is still being learned rises
+GROWTH_STEPS = 100  # over which the growth of weights is measured, at least
 FIRST_REPORTS = 4  # whose median is the generator's own level
 
 
@@ -30,9 +32,9 @@ class Symptom:
     """One way in which training goes wrong.
 
     It is there once `holds` was true of the signals of `reports` reports in a row, and gone after QUIET_REPORTS in
-    which it was not. A report without one of the signals that it `reads` counts for neither, nor does one of the first tenth of
-    a run (within WARM_UP_STEPS) where training needs time for it (`late`). `says` is what a person is told, with the
-    signals filled in, and what to try.
+    which it was not. A report without one of the signals that it `reads` counts for neither, nor does one of the first
+    tenth of a run (within WARM_UP_STEPS) where training needs time for it (`late`). `says` is what a person is told,
+    with the signals filled in, and what to try.
     """
 
     name: str
@@ -55,8 +57,8 @@ SYMPTOMS = (
     ),
     Symptom(
         "mode collapse",
-        ("diversity",),
-        lambda now: now["diversity"] < 0.25,
+        ("diversity", "rise"),
+        lambda now: now["diversity"] < 0.15 and now["rise"] < 1.1,
         4,
         "whatever the latent, the samples are almost the same: they lie {diversity:.2g} times as far apart as real "
         "ones. Try loss=relativistic, model.discriminator.spectral_norm=true or a lower optimizer.lr.",
@@ -82,11 +84,11 @@ SYMPTOMS = (
     ),
     Symptom(
         "steps too large",
-        ("update",),
-        lambda now: now["update"] > 0.03,
-        3,
-        "one update changes the weights by {update:.0%}. Divide optimizer.lr by ten.",
-        late=True,
+        ("growth",),
+        lambda now: now["growth"] > 8.0,
+        1,
+        "updates are so large that the squared norm of a player's weights grew by {growth:.0%} in a hundred. "
+        "Divide optimizer.lr by ten.",
     ),
     Symptom(
         "scattered samples",
@@ -169,7 +171,10 @@ class Watch:
         self.streaks = defaultdict(int)  # reports in a row in which a symptom held; below zero: in which it did not
         self.levels: list[float] = []  # the generator's gradient in the first reports
         self.undecided: float | None = None  # what a critic loses that scores everything alike
-        self.time, self.waited, self.judged = None, 0.0, None
+        self.seen: list[float] = []  # diversities of the last reports
+        self.taken = defaultdict(int)  # updates of each player
+        self.norms: list[tuple[int, list[int], list[float]]] = []  # step, updates and norm of weights of each player
+        self.time, self.judged = None, None
         self.reason: str | None = None  # why nothing leads on from here
 
     # What is measured
@@ -178,9 +183,10 @@ class Watch:
         """The signals of this report by their names in TensorBoard; `said` holds the means of what the rounds said."""
         self.signals = self.updates(trainer)
         if self.symptoms and self.book is not None:
-            self.signals |= self.scores(trainer, said) | self.pace(trainer) | self.record(trainer)
+            self.signals |= self.scores(trainer, said) | self.growth(trainer)
+            self.signals |= self.pace(trainer) | self.record(trainer)
             if self.diversity is not None:
-                self.signals["diversity"] = self.diversity(trainer)
+                self.signals |= self.spread(trainer)
         return {f"health/{name}": value for name, value in self.signals.items()}
 
     def updates(self, trainer: Trainer) -> Signals:
@@ -188,6 +194,7 @@ class Watch:
         reasons, skipped_in_all, planned_in_all = [], 0, 0
         for seat in trainer.seats:
             planned, scaled = len(seat.taken), seat.scaler.is_enabled()
+            self.taken[seat.name] += planned
             skipped, first = seat.report()
             collapsed = scaled and seat.scaler.get_scale() < LEAST_SCALE
             if skipped and skipped == planned and (collapsed or not scaled):
@@ -208,7 +215,7 @@ class Watch:
         return {"skipped": skipped_in_all / planned_in_all} if planned_in_all else {}
 
     def scores(self, trainer: Trainer, said: dict[str, float]) -> Signals:
-        """How well critics separate, what is left of their losses and of the generator's gradient, the largest update.
+        """How well critics separate, and what is left of their losses and of the generator's gradient.
 
         With several critics or generators the worst of them counts.
         """
@@ -219,10 +226,8 @@ class Watch:
         critics = [player for player, networks in game.players.items() if set(networks) & set(game.critics)]
         separation = [value for name, value in said.items() if "/separation" in name]
         losses = [said[name] for name in said if name.startswith(tuple(f"loss/{c}/adversarial" for c in critics))]
-        gradients = [value for name, value in said.items() if name.startswith("grad_norm/") and name[10:] not in critics]
-        updates = [value for name, value in said.items() if name.startswith("update_size/")]
-        if updates:
-            found["update"] = max(updates)
+        others = [f"grad_norm/{player}" for player in game.players if player not in critics]
+        gradients = [said[name] for name in others if name in said]
         if separation:
             found["separation"] = max(separation)
         if losses and self.undecided > 0:  # a Wasserstein critic may win by any margin
@@ -232,6 +237,30 @@ class Watch:
                 self.levels.append(min(gradients))
             found["gradient_left"] = min(gradients) / (median(self.levels) or 1.0)
         return found
+
+    def spread(self, trainer: Trainer) -> Signals:
+        """The diversity of samples, and how many times as large it is as RISE_REPORTS ago."""
+        now = self.diversity(trainer)
+        self.seen = [*self.seen[-RISE_REPORTS:], now]
+        if len(self.seen) <= RISE_REPORTS:
+            return {"diversity": now}
+        return {"diversity": now, "rise": now / self.seen[0] if self.seen[0] else 1.0}
+
+    def growth(self, trainer: Trainer) -> Signals:
+        """By what share the squared norm of a player's weights grew in a hundred updates, that of the fastest player.
+
+        Updates in unrelated directions add up in squares, so that the growth of many is divided by their number.
+        """
+        norms = torch.stack([torch.nn.utils.get_total_norm(s.parameters, foreach=True) for s in trainer.seats]).tolist()
+        now = trainer.step, [self.taken[seat.name] for seat in trainer.seats], norms
+        old = [entry for entry in self.norms if entry[0] <= trainer.step - GROWTH_STEPS]
+        self.norms = [*old[-1:], *self.norms[len(old) :], now]
+        if not old:
+            return {}
+        _, counts, before = old[-1]
+        grown = [(norm / then) ** 2 - 1 for norm, then in zip(norms, before, strict=True)]
+        new = [count - then for count, then in zip(now[1], counts, strict=True)]
+        return {"growth": max(share * 100 / number for share, number in zip(grown, new, strict=True) if number)}
 
     def pace(self, trainer: Trainer) -> Signals:
         """The share of the time since the last report in which training waited for streamed data."""
@@ -308,6 +337,8 @@ class Watch:
     def attend(self, trainer: Trainer, observers: Sequence[Observer]) -> None:
         """Train. With `rollback`, go back after divergence, at most MOST_ROLLBACKS times; DivergedError after that."""
         while True:
+            self.norms, self.seen = [], []
+            self.growth(trainer)  # what it is at first
             try:
                 return trainer.run(observers)
             except DivergedError as error:
@@ -318,7 +349,7 @@ class Watch:
                 self.roll_back(trainer)
 
     def roll_back(self, trainer: Trainer) -> None:
-        """Put the trainer back to the last checkpoint, with every rate halved and other draws, and save that at once."""
+        """Put the trainer back to the last checkpoint, with rates halved and other draws, and save that at once."""
         step, rollbacks = trainer.step, trainer.rollbacks + 1
         state = checkpoint.load_newest(self.folder, say=self.say)
         trainer.load_state_dict({**state, "rollbacks": rollbacks, "seconds": trainer.seconds})

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from gan_lab import session
+from gan_lab import watch as health
 from gan_lab.errors import ConfigError, DivergedError
 from gan_lab.logbook import Reporter
-from gan_lab.watch import Watch
 from gan_lab.models import Terms
 from gan_lab.schedule import rate_of, turns_of
 
@@ -232,7 +232,7 @@ def test_kernels_that_exclude_each_other(word):
 
 def reporter_of(every, folder="unused"):
     """A reporter that writes nothing, with a watch for divergence alone."""
-    return Reporter(every, None, Watch(folder, symptoms=()))
+    return Reporter(every, None, health.Watch(folder, symptoms=()))
 
 
 def test_a_whole_window_without_an_update_is_divergence():

@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+import time
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,7 +47,7 @@ def watched(trainer, rounds, every=5, **settings):
     """A trainer's run of some rounds under a watch; the watch and what it said."""
     watch, said = watch_of(trainer, **settings)
     trainer.total = trainer.step + rounds
-    trainer.run([Reporter(every, watch.book, watch)])
+    watch.attend(trainer, [Reporter(every, watch.book, watch)])
     return watch, said
 
 
@@ -70,10 +72,16 @@ def planted(trainer, player, steps, value=float("nan")):
 # --- Symptoms --------------------------------------------------------------------------------------------------------
 
 
+@cache
+def trainer_once():
+    """A trainer that nobody trains."""
+    return made()
+
+
 def fed(symptom, *readings, total=1000):
     """The steps from and to which a watch says a symptom, given these readings, one a step."""
     watch = Watch("unused", symptoms=(symptom,), book=Book(), say=lambda line: None)
-    trainer = made()
+    trainer = trainer_once()
     trainer.total = total
     for trainer.step, watch.signals in enumerate(readings):
         watch.judge(trainer)
@@ -147,8 +155,8 @@ def test_a_critic_that_is_far_too_strong_is_noticed():
 
 
 def test_a_learning_rate_that_is_far_too_high_is_noticed():
-    watch, _ = watched(made("optimizer.lr=0.01"), 130)
-    assert {"steps too large", "runaway scores"} & set(names(watch))
+    watch, _ = watched(made("model=dcgan", "optimizer.lr=0.01"), 105)
+    assert "steps too large" in names(watch)
 
 
 def test_updates_that_are_skipped_now_and_then_are_said_once():
@@ -167,7 +175,7 @@ def test_samples_that_get_worse_than_the_best_are_noticed_once_a_judgement():
     trainer.step = 500
     for step, value in ((20, 3.2), (20, 3.2), (20, 3.2), (30, 2.5), (40, 3.2), (50, 4.0)):
         watch.book.summary["figures"] = {"fid/pixels": {"value": value, "step": step}}
-        watch.listen(trainer, {})
+        watch.signals = watch.record(trainer)
         watch.judge(trainer)
     assert len(said) == 1 and "2 times worse than the best" in said[0]
 
@@ -177,8 +185,7 @@ def test_data_that_keeps_training_waiting_is_noticed():
     rows = trainer.loader.dataset.rows
 
     def slow(indices):
-        torch.ones(1).item()
-        session.time.sleep(0.03)
+        time.sleep(0.03)
         return rows(indices)
 
     trainer.loader.dataset.rows = slow
@@ -194,10 +201,9 @@ def test_data_that_lies_on_the_device_is_never_slow():
 
 @pytest.mark.parametrize("words", [["loss=relativistic"], ["loss=wgan_gp"], ["dataset=ring8"], ["model=dcgan"]])
 def test_a_healthy_run_hears_nothing(words):
-    norm = ["model.discriminator.norm=none"]
-    watch, said = watched(made(*words, *norm, "optimizer.lr=0.0005"), 150)
+    watch, said = watched(made(*words, "model.discriminator.norm=none"), 120)
     assert said == [] and watch.entries == []
-    assert watch.signals.keys() >= {"skipped", "separation", "update", "gradient_left", "diversity"}
+    assert watch.signals.keys() >= {"skipped", "separation", "growth", "gradient_left", "diversity"}
 
 
 # --- Divergence ------------------------------------------------------------------------------------------------------
@@ -215,7 +221,7 @@ def test_what_is_not_finite_is_divergence_wherever_it_lies(part):
     place.view(-1)[0] = float("inf")
     assert not trainer.is_whole()
     with pytest.raises(DivergedError, match="weights, their averages or buffers are not finite. Lower optimizer.lr"):
-        Watch("unused", symptoms=()).listen(trainer, {}) or Reporter(1, None, Watch("x", symptoms=())).tell(trainer)
+        Reporter(1, None, Watch("unused", symptoms=())).tell(trainer)
 
 
 def test_a_checkpoint_of_broken_weights_is_never_saved(tmp_path):
@@ -412,6 +418,7 @@ class Quiet(Book):
         self.rewound = step
 
 
+@pytest.mark.slow
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes on one core")
 def test_a_weight_that_breaks_on_one_rank_takes_both_back(tmp_path):
     for attempt in (1, 2):  # leaving a process group aborts about once in twenty runs
