@@ -1,5 +1,6 @@
 """The health of a run: what goes wrong is said once, written down and, where nothing leads on, acted upon."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -179,6 +180,7 @@ class Watch:
 
     # What is measured
 
+    @torch.no_grad()
     def listen(self, trainer: Trainer, said: dict[str, float]) -> dict[str, float]:
         """The signals of this report by their names in TensorBoard; `said` holds the means of what the rounds said."""
         self.signals = self.updates(trainer)
@@ -278,8 +280,11 @@ class Watch:
             return {}
         self.judged = figure["step"]
         good, now = best["value"], figure["value"]
-        worse, better = (now, good) if lower_is_better(best["metric"]) else (good, now)
-        return {"worse": worse / better} if better > 0 else {}
+        if good <= 0 or best["metric"].startswith("kid"):  # an estimate of zero that may be below it has no multiples
+            return {}
+        if lower_is_better(best["metric"]):
+            return {"worse": now / good}
+        return {"worse": good / now if now > 0 else math.inf}
 
     # What is said and done
 

@@ -180,18 +180,43 @@ def test_samples_that_get_worse_than_the_best_are_noticed_once_a_judgement():
     assert len(said) == 1 and "2 times worse than the best" in said[0]
 
 
+@pytest.mark.parametrize(
+    ("metric", "best", "now", "worse"),
+    [
+        ("exact/quality", 0.8, 0.4, 2.0),
+        ("exact/quality", 0.8, 0.0, float("inf")),
+        ("fid/pixels", 2.0, 3.0, 1.5),
+        ("kid/pixels", 0.001, 0.003, None),
+    ],
+)
+def test_how_many_times_worse_a_figure_is_depends_on_its_kind(metric, best, now, worse):
+    watch, _ = watch_of(trainer_once())
+    watch.book.summary |= {"best": {"metric": metric, "value": best}, "figures": {metric: {"value": now, "step": 1}}}
+    assert watch.record(trainer_once()).get("worse") == pytest.approx(worse)
+
+
 def test_data_that_keeps_training_waiting_is_noticed():
+    trainer = made("trainer.placement=streamed")
+    watch, said = watch_of(trainer, symptoms=[s for s in SYMPTOMS if s.name == "slow data"])
+    for _ in range(5):
+        trainer.seconds += 10.0
+        trainer.loader.waited += 4.0
+        watch.signals = watch.pace(trainer)
+        watch.judge(trainer)
+    assert len(said) == 1 and "stands still for 40% of the time" in said[0] and "trainer.workers" in said[0]
+
+
+def test_the_time_in_which_training_waits_is_counted():
     trainer = made("trainer.placement=streamed")
     rows = trainer.loader.dataset.rows
 
     def slow(indices):
-        time.sleep(0.03)
+        time.sleep(0.05)
         return rows(indices)
 
     trainer.loader.dataset.rows = slow
-    watch, said = watched(trainer, 30)
-    assert names(watch) == ["slow data"]
-    assert "trainer.workers" in said[0]
+    trainer.loader.batch(0)
+    assert trainer.loader.waited >= 0.05
 
 
 def test_data_that_lies_on_the_device_is_never_slow():
