@@ -1,5 +1,6 @@
 """Batches on the device, in an order that follows from the seed and the position alone."""
 
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
@@ -39,6 +40,13 @@ class Loader:
         self.data = {k: v.to(self.device) for k, v in dataset.tensors().items()} if resident else {}
         self.ahead = {} if resident else Ahead(workers)
         self.epoch, self.order = None, None
+        self.waited = 0.0  # seconds for which training stood still because rows were not decoded yet
+
+    def reseed(self, seed: int) -> None:
+        """Take another data order from here on."""
+        self.seed, self.epoch = seed, None
+        if not self.resident:
+            self.ahead.asked.clear()
 
     @property
     def batches_per_epoch(self) -> int:
@@ -66,7 +74,9 @@ class Loader:
     def rows(self, number, shard, indices):
         if self.resident:
             return {name: values.index_select(0, indices) for name, values in self.data.items()}
+        started = time.monotonic()
         rows = self.ahead.take((number, shard), lambda: self.dataset.rows(indices))
+        self.waited += time.monotonic() - started
         for later in range(number + 1, number + 1 + self.ahead.batches):
             for each in self.mine:
                 if not self.ahead.knows((later, each)):

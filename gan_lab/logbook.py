@@ -12,7 +12,6 @@ from tqdm import tqdm
 from gan_lab import checkpoint, pictures
 from gan_lab.datasets import Dataset
 from gan_lab.distributed import World
-from gan_lab.errors import DivergedError
 
 
 class Logbook:
@@ -23,13 +22,22 @@ class Logbook:
     """
 
     def __init__(self, folder: Path, *, step: int = 0, facts: dict | None = None):
+        self.folder = folder
+        self.summary = {**read_json(folder / "summary.json"), **(facts or {})}
+        self.open(step)
+
+    def open(self, step: int) -> None:
+        """Go on after a step, without what was written after it."""
         from torch.utils.tensorboard import SummaryWriter  # takes half a second, which previews need not pay
 
-        self.folder = folder
-        self.writer = SummaryWriter(folder, purge_step=step + 1 if step else None, max_queue=1000, flush_secs=20)
-        self.rows = [row for row in read_csv(folder / "metrics.csv") if int(row["step"]) <= step]
-        self.summary = {**read_json(folder / "summary.json"), **(facts or {})}
-        self.table = Table(folder / "metrics.csv", self.rows)
+        self.writer = SummaryWriter(self.folder, purge_step=step + 1 if step else None, max_queue=1000, flush_secs=20)
+        rows = [row for row in read_csv(self.folder / "metrics.csv") if int(row["step"]) <= step]
+        self.table = Table(self.folder / "metrics.csv", rows)
+
+    def rewind(self, step: int) -> None:
+        """Go on from an earlier step."""
+        self.writer.close()
+        self.open(step)
 
     def scalars(self, values: dict[str, float], step: int) -> None:
         """One report: to TensorBoard, to a row of metrics.csv and, as the last values, to the summary."""
@@ -51,8 +59,8 @@ class Logbook:
             (self.folder / "samples").mkdir(exist_ok=True)
             pictures.save_png(array, self.folder / "samples" / f"step-{step:08d}.png")
 
-    def text(self, name: str, text: str) -> None:
-        self.writer.add_text(name, text)
+    def text(self, name: str, text: str, step: int | None = None) -> None:
+        self.writer.add_text(name, text, step)
 
     def begin(self, settings: dict[str, str | float]) -> None:
         """Tell TensorBoard's HPARAMS page the settings of a new run; its metrics there are the run's own scalars.
@@ -121,19 +129,22 @@ class Table:
 
 
 class Reporter:
-    """Reads what the rounds said and writes it down; notices updates that were skipped because they were not finite."""
+    """Reads what the rounds said and writes it down, with what the watch makes of it."""
 
-    def __init__(self, every: int, book: Logbook | None, say):
-        self.every, self.book, self.say = every, book, say
+    def __init__(self, every: int, book: Logbook | None, watch):
+        self.every, self.book, self.watch = every, book, watch
         self.images, self.time, self.summarised = None, time.monotonic(), 0.0
 
     def tell(self, trainer) -> None:
-        values = trainer.report()
-        self.check(trainer)
-        if self.book is None:
-            return
+        said = trainer.report()
+        signals = self.watch.listen(trainer, said)
+        if self.book is not None:
+            self.write(trainer, said | signals)
+        self.watch.judge(trainer)
+
+    def write(self, trainer, values):
         now, images = time.monotonic(), trainer.images
-        if self.images is not None and now > self.time:
+        if self.images is not None and now > self.time and images > self.images:  # fewer after a rollback
             values["speed/images_per_second"] = (images - self.images) / (now - self.time)
         self.images, self.time = images, now
         for seat in trainer.seats:
@@ -145,24 +156,7 @@ class Reporter:
             self.summarised = now
             self.book.summarise(status="running", step=trainer.step, images=images, seconds=round(trainer.seconds, 2))
 
-    def check(self, trainer):
-        for seat in trainer.seats:
-            planned = len(seat.taken)
-            skipped, first = seat.report()
-            if not skipped:
-                continue
-            tail = f"the {seat.name}'s loss or gradient was not finite, first at step {first}"
-            scaled = seat.scaler.is_enabled()  # fp16 skips by design until it finds its scale, and now and then later
-            if skipped >= planned and not (scaled and seat.scaler.get_scale() >= LEAST_SCALE):
-                raise DivergedError(
-                    f"Diverged: in all of the last {planned} updates {tail}. Lower optimizer.lr, or set "
-                    "trainer.clip=1.0 or trainer.precision=fp32; the last checkpoint is from before it."
-                )
-            if not scaled:
-                self.say(f"warning: skipped {skipped} of {planned} updates: {tail}.")
 
-
-LEAST_SCALE = 2.0**-7  # of fp16 losses; skips that go on below it are no search for a scale
 SECONDS_BETWEEN_SUMMARIES = 5.0
 
 
@@ -191,7 +185,7 @@ class Saver:
 
     def tell(self, trainer) -> None:
         self.world.check_same(trainer.parameters, trainer.step)
-        if self.world.first:
+        if self.world.first and trainer.is_whole():  # else the ones before it are worth more
             self.book.flush()
             checkpoint.save(self.folder, trainer.state_dict(), keep=self.keep)
 

@@ -24,6 +24,9 @@ from gan_lab.schedule import rate_of
 from gan_lab.settings import Trainer as Settings
 from gan_lab.trainer import Trainer
 from gan_lab.transfer import start_from
+from gan_lab.watch import SYMPTOMS, Diversity, Watch
+
+WATCHED = 64  # samples whose diversity the watch looks at
 
 
 def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Sequence[str] = ()) -> dict:
@@ -49,9 +52,10 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
     # Set the observers at the table
     saver = Saver(settings.checkpoint_every, run_dir / "checkpoints", settings.keep_checkpoints, world, None)
     if not world.first:
-        observers = [Reporter(settings.log_every, None, say), saver]
+        watch = Watch(saver.folder, settings.on_divergence, symptoms=(), say=say)
         with signals(lambda number: setattr(trainer, "stopping", True)):
-            trainer.run(observers)
+            begin(trainer, saver, settings) if not resume else None
+            watch.attend(trainer, [Reporter(settings.log_every, None, watch), saver])
         return {}
     evaluator = evaluator_of(config, settings, dataset, world.device)
     record(config, run_dir, overrides)
@@ -60,7 +64,15 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
     teller = Teller(settings.log_every, trainer.total, book)
     book.summary.pop("stopped_early", None)
     saver.book = book
-    reporter = Reporter(settings.log_every, book, teller.say)
+    watch = Watch(
+        saver.folder,
+        settings.on_divergence,
+        symptoms=SYMPTOMS if settings.watch else (),
+        diversity=Diversity(fixed_batch(dataset, WATCHED, world.device)),
+        book=book,
+        say=teller.say,
+    )
+    reporter = Reporter(settings.log_every, book, watch)
     painter = Painter(
         settings.sample_every, book, dataset, fixed_batch(dataset, settings.samples, world.device), settings.samples
     )
@@ -80,7 +92,8 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
             book.text("config", "```\n" + (run_dir / "config.yaml").read_text(encoding="utf-8") + "```")
             book.begin(main_settings(config, run_dir))
         with signals(stop):
-            trainer.run(observers)
+            begin(trainer, saver, settings) if not resume else None
+            watch.attend(trainer, observers)
         status = "stopped" if received else "finished"
         book.end(trainer.step) if status == "finished" else None
     except DivergedError:
@@ -100,6 +113,12 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
     else:
         say(closing(run_dir, trainer, settings, evaluator.share if evaluator else 0.0))
     return book.summary
+
+
+def begin(trainer: Trainer, saver: Saver, settings: Settings) -> None:
+    """Save the state that a run begins with, where a rollback may come before the first checkpoint is due."""
+    if settings.on_divergence == "rollback":
+        saver.tell(trainer)
 
 
 def dry_run(config: dict) -> None:
@@ -227,9 +246,7 @@ def rehearse(trainer: Trainer, rounds: int = 3) -> float:
         if "shape" in str(error) or "size" in str(error):
             raise ConfigError(f"The parts do not fit together: {str(error).splitlines()[0]}") from error
         raise
-    trainer.report()
-    for seat_ in trainer.seats:
-        seat_.report()
+    trainer.forget()
     trainer.load_state_dict(before)
     return min(times[1:])
 

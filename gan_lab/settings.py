@@ -46,6 +46,9 @@ class Trainer:
     keep_checkpoints: int = 2  # the last k are kept; at least 2
     samples: int = 64  # images in a sample grid
 
+    watch: bool = True  # say what goes wrong: collapse, saturation, slow data and more
+    on_divergence: Literal["stop", "rollback", "continue"] = "stop"  # when nothing leads on, as from weights of nan
+
     evaluate_every: int | None = 1000  # rounds between two judgements of averaged weights; null: never
     evaluate_samples: int = 2000  # samples of a judgement (points: as many as their truth wants to see)
     evaluate_with: Literal["pixels", "classifier", "inception"] = "pixels"  # whose features; points have a truth

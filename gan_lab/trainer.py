@@ -12,7 +12,7 @@ from gan_lab.ema import Ema
 from gan_lab.loader import Loader
 from gan_lab.models.base import Game
 from gan_lab.noise import Noise, seed_of
-from gan_lab.player import Seat
+from gan_lab.player import Seat, all_finite
 
 
 class Observer(Protocol):
@@ -51,6 +51,7 @@ class Trainer:
         self.turns, self.rate, self.amp, self.ema_every = turns, rate, amp, ema_every
         self.total, self.max_seconds, self.seed = total, max_seconds, seed
         self.world = world or World()
+        self.rollbacks, self.draws = 0, seed
         game.noise = Noise(seed, self.world.device)
         self.parameters = [p for seat in seats for p in seat.parameters]
         self.shared = [*game.objective.buffers()]  # state of no player: averaged over ranks after each round
@@ -96,8 +97,8 @@ class Trainer:
         counts = {seat.name: self.turns[seat.name](step) for seat in self.seats}
         fresh = max(counts.values())
         hand = [self.loader.batch(self.batches + i) for i in range(fresh)]
-        seed_networks(seed_of(self.seed, "networks", self.world.rank, step), self.world.device)
-        factor = self.rate(self.progress, step)
+        seed_networks(seed_of(self.draws, "networks", self.world.rank, step), self.world.device)
+        factor = self.rate(self.progress, step) * 0.5**self.rollbacks
         for seat in self.seats:
             seat.set_rates(factor)
             for turn in range(counts[seat.name]):
@@ -145,12 +146,32 @@ class Trainer:
         self.terms.clear()
         return dict(zip(means, torch.stack([*means.values()]).tolist(), strict=True)) if means else {}
 
+    def is_whole(self) -> bool:
+        """Whether all weights, buffers and averages are finite numbers on this rank; waits for the device."""
+        tensors = [t for module in (self.game, self.ema) for t in (*module.parameters(), *module.buffers())]
+        numbers = [t.detach() for t in tensors if t.is_floating_point()]
+        return bool(all_finite(numbers, torch.zeros((), device=self.world.device)))
+
+    def retry(self, rollbacks: int) -> None:
+        """Go on after so many rollbacks in all: at rates halved each time, with other draws than those that failed."""
+        self.rollbacks = rollbacks
+        self.draws = seed_of(self.seed, "rollback", rollbacks) if rollbacks else self.seed
+        self.game.noise.seed = self.draws
+        self.loader.reseed(self.draws)
+
+    def forget(self) -> None:
+        """Drop what was said and taken since the last report."""
+        self.terms.clear()
+        for seat in self.seats:
+            seat.taken.clear()
+
     def state_dict(self) -> dict:
         """All that a resumed run needs: names to tensors and numbers."""
         return {
             "step": self.step,
             "batches": self.batches,
             "seconds": self.seconds,
+            "rollbacks": self.rollbacks,
             "game": self.game.state_dict(),
             "ema": self.ema.state_dict(),
             **{f"seat/{seat.name}": seat.state_dict() for seat in self.seats},
@@ -158,6 +179,7 @@ class Trainer:
 
     def load_state_dict(self, state: dict) -> None:
         self.step, self.batches, self.seconds = state["step"], state["batches"], state["seconds"]
+        self.retry(state.get("rollbacks", 0))  # none in checkpoints from before there were any
         self.game.load_state_dict(state["game"])
         self.ema.load_state_dict(state["ema"])
         for seat in self.seats:

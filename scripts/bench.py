@@ -33,6 +33,7 @@ from gan_lab.distributed import World
 from gan_lab.logbook import Logbook, Reporter, Teller
 from gan_lab.settings import Trainer as Settings
 from gan_lab.trainer import Trainer
+from gan_lab.watch import Diversity, Watch
 
 LARGEST_OVERHEAD = 0.05  # of gan-lab's loop over its bare steps
 
@@ -156,7 +157,9 @@ def loop(work: Work, *overrides: str) -> Callable[[int], None]:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     book = Logbook(folder)
     teller = Teller(every, None, book)
-    observers = [Reporter(every, book, teller.say), teller]
+    batch = session.fixed_batch(trainer.loader.dataset, session.WATCHED, trainer.world.device)
+    watch = Watch(folder, diversity=Diversity(batch), book=book, say=teller.say)
+    observers = [Reporter(every, book, watch), teller]
 
     def steps(count):
         trainer.total = trainer.step + count

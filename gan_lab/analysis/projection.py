@@ -15,7 +15,6 @@ from gan_lab.errors import DataError
 from gan_lab.evaluation import reference_of
 from gan_lab.run import Run
 
-
 SAME = 1e-3  # of [-1, 1]: below a quarter of a grey level
 
 

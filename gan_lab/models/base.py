@@ -83,6 +83,7 @@ class Game(nn.Module):
         losses = {"adversarial": self.objective.critic_loss(score_real, score_fake, noise)}
         losses |= self.objective.penalise("judge", critic, real, fake, step=step, noise=noise)
         logs = {"score_real": score_real.mean(), "score_fake": score_fake.mean()}
+        logs["separation"] = (score_real > score_fake).float().mean()  # 0.5: undecided; 1: no fake passes for real
         return Terms(suffixed(losses, name), suffixed(logs, name))
 
     def fool(self, critic: Callable, fake: Tensor, real: Tensor, step: int, name: str = "") -> Terms:
