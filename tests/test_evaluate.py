@@ -144,7 +144,7 @@ def test_a_figure_that_is_not_finite_is_never_the_best(book):
 
 def test_the_end_of_a_run_that_was_cut_is_no_judgement_of_its_own(book):
     ended(book, [5.0, 4.0], patience=None, steps=5)
-    assert [row["step"] for row in book.rows] == [2, 4]
+    assert [row["step"] for row in book.table.rows] == [2, 4]
 
 
 def test_judging_too_often_is_said_once_with_the_remedy(book):
