@@ -38,6 +38,16 @@ def missing_keys(parts):
         )
 
 
+def one_label(parts):
+    """A condition that is always the same says nothing."""
+    labels = parts.dataset.labels
+    if "label" in parts.game.needs and labels is not None and len(labels.unique()) == 1:
+        yield (
+            f"This model is told the label of each sample, and all {len(labels):,} are of the class "
+            f"{parts.dataset.classes[int(labels[0])]}. Set model=dcgan, which needs none."
+        )
+
+
 def penalised_batch_norm(parts):
     """A penalty on each sample's gradient needs a critic that scores each sample by itself."""
     penalties = [n for n, p in parts.game.objective.penalties.items() if p.per_sample and p.at == "judge"]
@@ -172,6 +182,7 @@ def unknown_players(parts):
 
 RULES = (
     missing_keys,
+    one_label,
     penalised_batch_norm,
     labels_to_nobody,
     hidden_trunk,

@@ -27,6 +27,7 @@ from gan_lab.metrics import (
     look,
     seen,
 )
+from gan_lab.metrics.classes import label_accuracy
 from gan_lab.metrics.classifier import Labelled, classifier
 from gan_lab.metrics.judgement import OF_PAIRS
 from gan_lab.metrics.neighbours import nearest
@@ -39,6 +40,7 @@ FIRST_SEED = 20_000_000  # of the latents of a report; far from those that pictu
 REFERENCE = 50_000  # real pictures whose moments a report takes at most
 SAMPLES, SAMPLES_STACKED = 10_000, 26_000  # of a report; the second is Metz et al. 2017, section 3.3.1
 LEARNT = (60_000, 10_000)  # pictures that a classifier learns from and is examined with, at most
+CONDITIONED = 2000  # samples that are asked for a class, at most
 AT_ONCE = 100  # pictures that pass through a network together
 
 
@@ -120,6 +122,8 @@ def evaluate(
     made = Judge(reference, split, looker, device=run.device)
     facts = {"step": run.state["step"], "weights": run.weights, "batch_norm": batch_norm(run.game), "seed": seeds[0]}
     figures = made.figures(drawn(run.game, run.latents(seeds)), **facts)
+    if looker is not None and run.game.condition == "label" and looker.classes == run.dataset.num_classes:
+        figures.append(obedience(run, looker, seeds[:CONDITIONED], figures[0]))
     if looker is not None and split == "test":
         figures.append(novelty(Judge(run.dataset, "train", looker, seen.KEPT, run.device), made, figures[0]))
     return figures
@@ -142,6 +146,18 @@ def novelty(train: Judge, test: Judge, like: Figure) -> Figure:
     counts = {"reference_count": len(train.real.features), "samples": len(test.fake.features)}
     protocol = replace(like.protocol, reference=f"{train.split}, as {test.split}", **counts)
     return Figure(f"novelty/{test.extractor.title}", float(far[0] / far[1]), like.step, protocol)
+
+
+@torch.no_grad()
+def obedience(run: Run, extractor: Extractor, seeds: range, like: Figure) -> Figure:
+    """The share of samples that are of the class that they were told to be; each class is asked for equally often."""
+    latents = run.latents(seeds)
+    asked = torch.arange(len(latents)) % run.dataset.num_classes
+    latents = run.game.asked(latents, torch.nn.functional.one_hot(asked, run.dataset.num_classes))
+    said = [extractor(seen.bytes_of(part).to(run.device))[1].cpu() for part in drawn(run.game, latents)]
+    protocol = replace(like.protocol, samples=len(latents))
+    value = label_accuracy(torch.cat(said), asked)
+    return Figure(f"label_accuracy/{extractor.title}", value, like.step, protocol)
 
 
 @torch.no_grad()

@@ -50,6 +50,11 @@ def grid(images: Tensor, columns: int | None = None, padding: int = 2, least_wid
     return sheet
 
 
+def table(images: Tensor) -> np.ndarray:
+    """Images as a `grid`; [rows, columns, C, H, W] keep their rows and columns."""
+    return grid(images) if images.dim() == 4 else grid(images.flatten(0, 1), columns=images.shape[1])
+
+
 def scatter(real: Tensor, fake: Tensor, extent: float, shade: Tensor | None = None, size: int = 512) -> np.ndarray:
     """Generated points [N, 2] over real ones, on the square [-extent, extent]^2, as uint8 [size, size, 3].
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gan_lab import checkpoint
 from gan_lab.build import build_dataset, build_game
-from gan_lab.choices import find_run, stored
+from gan_lab.choices import find_run, meant, stored
 from gan_lab.datasets import Dataset
 from gan_lab.ema import Ema
 from gan_lab.errors import CheckpointError, ConfigError, ResourceError
@@ -79,9 +79,24 @@ class Run:
         """The real data that the run was trained on."""
         return build_dataset(self.config)
 
-    def latents(self, seeds: Sequence[int]) -> Tensor:
-        """One latent for each seed, [N, ...]."""
-        return self.game.draw_latents(seeds)
+    def latents(self, seeds: Sequence[int], condition: Tensor | None = None) -> Tensor:
+        """One latent for each seed, [N, ...]; of a conditional game with the seed's condition, or one for all."""
+        latents = self.game.draw_latents(seeds)
+        return latents if condition is None else self.game.asked(latents, condition)
+
+    def condition(self, kind: str, names: Sequence[str]) -> Tensor:
+        """The condition that a class ("label") or attributes ("attributes") stand for, by name, [num_conditions].
+
+        ConfigError where the run knows no such condition or no such name.
+        """
+        told = self.game.condition
+        if told != kind:
+            raise ConfigError(f"{kind}=... asks for a condition, and this run has {told or 'none'}: leave it out.")
+        known = self.dataset.classes if kind == "label" else self.dataset.attribute_names
+        for name in names:
+            if name not in known:
+                raise ConfigError(f"there is no {kind.removesuffix('s')} {name!r}{meant(name, known) or '.'}")
+        return torch.tensor([float(name in names) for name in known])
 
     @torch.no_grad()
     def generate(self, latents: Tensor, batch_size: int = 64) -> Tensor:

@@ -176,11 +176,14 @@ def test_a_linear_classifier_learns_what_a_line_divides():
 
 
 def test_every_layer_before_the_score_gives_features():
-    critic = nn.Sequential(nn.Conv2d(1, 8, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(8, 16, 4, 2, 1), nn.Flatten(),
-                           nn.Linear(256, 1))  # fmt: skip
-    assert features_by(critic)(torch.randn(3, 1, 16, 16)).shape == (3, 8 * 16)
-    perceptron = nn.Sequential(nn.Flatten(), nn.Linear(256, 10), nn.ReLU(), nn.Linear(10, 1))
-    assert features_by(perceptron)(torch.randn(3, 1, 16, 16)).shape == (3, 10)
+    def features(*critic):
+        discriminator = nn.Sequential(*critic)
+        game = SimpleNamespace(critics=("discriminator",), discriminator=discriminator, critic=discriminator)
+        return features_by(game)(torch.randn(3, 1, 16, 16)).shape
+
+    halves = nn.Conv2d(1, 8, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(8, 16, 4, 2, 1)
+    assert features(*halves, nn.Flatten(), nn.Linear(256, 1)) == (3, 8 * 16)
+    assert features(nn.Flatten(), nn.Linear(256, 10), nn.ReLU(), nn.Linear(10, 1)) == (3, 10)
 
 
 def test_guided_gradients_pass_where_input_and_gradient_are_positive():

@@ -64,7 +64,10 @@ EXTRAS = [f"{group}={name}" for group in INNER for name in names(group)]
 @pytest.mark.parametrize("model", names("model"))
 def test_every_model_takes_every_penalty_and_view(model, extra):
     words = [*words_for(model), "loss=hinge", extra]
-    check_trains([*words, *(REMEDY.search(complaint)[1] for complaint in complaints_of(words))], rounds=17)
+    complaints = complaints_of(words)
+    if any("Set loss/view=[]." in complaint for complaint in complaints):  # what mixes rows and conditions has no other
+        return check_trains(words[:-1], rounds=17)
+    return check_trains([*words, *(REMEDY.search(complaint)[1] for complaint in complaints)], rounds=17)
 
 
 @pytest.mark.parametrize("extra", EXTRAS)

@@ -21,7 +21,7 @@ def adversarial(run: Run, *, n: int = 2000, n_test: int = 500, shown: int = 8, l
     `noise/<epsilon>` under random signs of the same size. `level`: the epsilon of the picture.
     """
     pictures_only(run, "adversarial")
-    features = features_by(getattr(run.game, run.game.critics[0]))
+    features = features_by(run.game)
     images, labels, tests, answers = labelled_pictures(run, n, n_test)
     classifier = Linear(gathered(features, images), labels, run.dataset.num_classes)
     signs = torch.cat(

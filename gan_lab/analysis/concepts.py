@@ -31,7 +31,7 @@ class Concept:
             raise ConfigError(f"{text!r}: this data has no {self.kind}s; name samples by seeds:1,2,3.")
         for word in words:
             if word not in known:
-                raise ConfigError(f"{text!r}: there is no {self.kind} {word!r}{meant(word, known) or ''}.")
+                raise ConfigError(f"{text!r}: there is no {self.kind} {word!r}{meant(word, known) or '.'}")
         if self.kind == "label" and len(words) > 1:
             raise ConfigError(f"{text!r}: a picture has one label.")
         self.columns = [known.index(word) for word in words]

@@ -1,7 +1,7 @@
 """What a discriminator has learned to see: a linear classifier on its features, against ones that it did not learn."""
 
 from gan_lab.analysis.base import Finding, pictures_only
-from gan_lab.analysis.linear import Linear, features_by, gathered, labelled_pictures, layers_of, untrained
+from gan_lab.analysis.linear import Linear, critic_of, features_by, gathered, labelled_pictures, layers_of, untrained
 from gan_lab.run import Run
 
 
@@ -14,10 +14,9 @@ def features(run: Run, *, n: int = 2000, n_test: int = 1000) -> Finding:
     on `pixels`.
     """
     pictures_only(run, "features")
-    critic = getattr(run.game, run.game.critics[0])
     images, labels, test_images, test_labels = labelled_pictures(run, n, n_test)
     ways = {
-        "accuracy": features_by(critic),
+        "accuracy": features_by(run.game),
         "random": features_by(untrained(run)),
         "pixels": lambda pictures: pictures.flatten(1),
     }
@@ -25,9 +24,10 @@ def features(run: Run, *, n: int = 2000, n_test: int = 1000) -> Finding:
     for name, way in ways.items():
         classifier = Linear(gathered(way, images), labels, run.dataset.num_classes)
         finding.figures[name] = classifier.accuracy(gathered(way, test_images), test_labels)
-    kinds = {type(layer).__name__ for layer in layers_of(critic)}
+    layers = layers_of(critic_of(run.game))
+    kinds = {type(layer).__name__ for layer in layers}
     finding.notes.append(
-        f"{len(layers_of(critic))} layers ({', '.join(kinds)}), {len(images):,} pictures to learn from, "
+        f"{len(layers)} layers ({', '.join(kinds)}), {len(images):,} pictures to learn from, "
         f"{len(test_images):,} to be examined with."
     )
     return finding

@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 from gan_lab import pictures
 from gan_lab.analysis.base import Finding, pictures_only, real
-from gan_lab.analysis.linear import layers_of, untrained
+from gan_lab.analysis.linear import critic_of, layers_of, untrained
+from gan_lab.models import Game
 from gan_lab.run import Run
 
 
@@ -18,12 +19,11 @@ def filters(run: Run, *, units: int = 8, strongest: int = 4, n: int = 500) -> Fi
     tenths of that gradient, by the mean, and `focus/random` for untrained weights.
     """
     pictures_only(run, "filters")
-    critic = getattr(run.game, run.game.critics[0])
     images = real(run, n)
-    guided, chosen, focus = excited(critic, images, units, strongest)
+    guided, chosen, focus = excited(run.game, images, units, strongest)
     _, _, of_random = excited(untrained(run), images, units, strongest)
     rows = torch.cat([torch.cat([images[which], look]) for which, look in zip(chosen, guided, strict=True)])
-    shown = first_filters(layers_of(critic)[0], images)
+    shown = first_filters(layers_of(critic_of(run.game))[0], images)
     return Finding(
         {"focus": focus, "focus/random": of_random},
         {"first": pictures.grid(shown, columns=8), "guided": pictures.grid(rows, columns=2 * strongest)},
@@ -42,18 +42,18 @@ def first_filters(layer: nn.Module, images: Tensor) -> Tensor:
     return weight / weight.flatten(1).abs().amax(dim=1).clamp(min=1e-12).view(-1, 1, 1, 1)
 
 
-def excited(critic: nn.Module, images: Tensor, units: int, strongest: int) -> tuple[list[Tensor], list[Tensor], float]:
+def excited(game: Game, images: Tensor, units: int, strongest: int) -> tuple[list[Tensor], list[Tensor], float]:
     """For each unit what guided back-propagation leaves and which pictures it was, and how focused it is."""
-    layer = layers_of(critic)[-1]
+    layer = layers_of(critic_of(game))[-1]
     kept = {}
     hook = layer.register_forward_hook(lambda m, _, out: kept.__setitem__("out", out))
     try:
         with torch.no_grad():
-            critic(images)
+            game.critic(images)
             response = kept["out"].float().flatten(2).amax(dim=2) if kept["out"].dim() == 4 else kept["out"].float()
         best = response.std(dim=0).argsort(descending=True)[:units].tolist()
         chosen = [response[:, unit].topk(min(strongest, len(images))).indices for unit in best]
-        looks = [guided_gradient(critic, kept, images[which], unit) for which, unit in zip(chosen, best, strict=True)]
+        looks = [guided_gradient(game, kept, images[which], unit) for which, unit in zip(chosen, best, strict=True)]
     finally:
         hook.remove()
     size = torch.cat(looks).abs().sum(dim=1).flatten(1)  # [N, H * W]
@@ -63,16 +63,16 @@ def excited(critic: nn.Module, images: Tensor, units: int, strongest: int) -> tu
     return scaled, chosen, float(needed.mean())
 
 
-def guided_gradient(critic: nn.Module, kept: dict, images: Tensor, unit: int) -> Tensor:
+def guided_gradient(game: Game, kept: dict, images: Tensor, unit: int) -> Tensor:
     """The gradient of a unit's strongest activation, through rectifiers only where it and their input are positive."""
     hooks = []
-    for module in critic.modules():
+    for module in critic_of(game).modules():
         if isinstance(module, nn.ReLU | nn.LeakyReLU):
             hooks.append(module.register_forward_hook(lambda m, args, out: GuidedReLU.apply(args[0])))
     try:
         with torch.enable_grad():
             pixels = images.clone().requires_grad_(True)
-            critic(pixels)
+            game.critic(pixels)
             out = kept["out"].float()
             strongest = out[:, unit].flatten(1).amax(dim=1) if out.dim() == 4 else out[:, unit]
             return torch.autograd.grad(strongest.sum(), pixels)[0]

@@ -11,6 +11,7 @@ from gan_lab.build import build_game
 from gan_lab.datasets import Dataset
 from gan_lab.errors import ConfigError
 from gan_lab.evaluation import reference_of
+from gan_lab.models import Game
 from gan_lab.run import Run
 
 SIDE = 4  # of the map that each layer is pooled to: DCGAN, section 5.1
@@ -48,15 +49,19 @@ def layers_of(critic: nn.Module) -> list[nn.Module]:
     return convolutions[:-1] or convolutions or hidden[:-1] or hidden
 
 
-def features_by(critic: nn.Module) -> Callable[[Tensor], Tensor]:
-    """What a critic makes of pictures: every layer's output, rectified, max-pooled to 4 x 4 and joined, [N, D]."""
-    layers = layers_of(critic)
+def critic_of(game: Game) -> nn.Module:
+    return getattr(game, game.critics[0])
+
+
+def features_by(game: Game) -> Callable[[Tensor], Tensor]:
+    """What a game's critic makes of pictures: every layer's output, rectified, max-pooled to 4 x 4, joined: [N, D]."""
+    layers = layers_of(critic_of(game))
 
     def features(images: Tensor) -> Tensor:
         seen = {}
         hooks = [layer.register_forward_hook(lambda m, _, out: seen.__setitem__(m, pooled(out))) for layer in layers]
         try:
-            critic(images)
+            game.critic(images)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -73,10 +78,9 @@ def pooled(out: Tensor) -> Tensor:
     return x.flatten(1)[:, :MOST_FEATURES]
 
 
-def untrained(run: Run) -> nn.Module:
-    """The same critic as it was before training, from another seed."""
-    game = build_game({**run.config, "seed": run.config["seed"] + 1}).eval().requires_grad_(False)
-    return getattr(game, game.critics[0])
+def untrained(run: Run) -> Game:
+    """The same game as it was before training, from another seed."""
+    return build_game({**run.config, "seed": run.config["seed"] + 1}).eval().requires_grad_(False)
 
 
 class Linear:

@@ -12,6 +12,8 @@ Draws from the averaged weights of a run's last checkpoint. Nothing that exists 
 
   n=64                   how many samples
   seeds=0-63,100         which samples: one latent for each seed, the same in every call (instead of n)
+  label=3                of a conditional run: this class, for all samples
+  attributes=[red,circle]  the same with attributes: these, and no others
   files=true             one PNG for each seed instead of a grid
   interpolate=spherical  walk through the seeds' latents: spherical or linear; a row for each pair
   steps=9                pictures from one seed to the next
@@ -30,6 +32,8 @@ class Options:
 
     n: int = 64
     seeds: str | None = None
+    label: str | None = None
+    attributes: list[str] | None = None
     files: bool = False
     interpolate: str | None = None
     steps: int = 9
@@ -72,8 +76,13 @@ def draw(run, options: Options, seeds: list[int]) -> Path:
     from gan_lab.run import interpolate
 
     folder = run.folder / "generated"
-    latents = run.latents(seeds)
-    name = f"step-{run.state['step']:08d}-{options.weights}"
+    condition, asked = None, ""
+    if options.label is not None:
+        condition, asked = run.condition("label", [options.label]), f"-{options.label}"
+    elif options.attributes is not None:
+        condition, asked = run.condition("attributes", options.attributes), f"-{'-'.join(options.attributes)}"
+    latents = run.latents(seeds, condition)
+    name = f"step-{run.state['step']:08d}-{options.weights}{asked}"
 
     # Walk from seed to seed, and around where a GIF repeats
     if options.interpolate:

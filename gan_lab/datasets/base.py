@@ -89,7 +89,7 @@ class Dataset:
 
     def draw(self, views: Batch, critic: Critic | None = None) -> dict[str, np.ndarray]:
         """Pictures uint8 [H, W, 3] of named sample sets; `critic` gives raw scores and shades plots of points."""
-        return {name: pictures.grid(images) for name, images in views.items()}
+        return {name: pictures.table(images) for name, images in views.items()}
 
     def exact(self, samples: Tensor) -> dict[str, float]:
         """Judgements of generated samples where the truth is a formula; of images there are none."""

@@ -48,6 +48,7 @@ class Game(nn.Module):
     critics: tuple[str, ...] = ("discriminator",)
     averaged: tuple[str, ...] = ("generator",)
     needs: tuple[str, ...] = ("image",)
+    condition: str | None = None  # the batch key of what samples are told to be; its latents carry a condition behind
     reuse_fakes: bool = False  # true: the generator moves first and hands its fakes on to the critic
 
     def __init__(self, objective: Objective):
@@ -59,6 +60,10 @@ class Game(nn.Module):
 
     def draw_latents(self, seeds: Sequence[int]) -> Tensor:
         """One latent for each seed, [N, ...], the same on every device."""
+        raise NotImplementedError
+
+    def asked(self, latents: Tensor, condition: Tensor) -> Tensor:
+        """The same latents with another condition; only of a game that has one."""
         raise NotImplementedError
 
     def sample(self, latents: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gan_lab.evaluation import labelled
 from gan_lab.metrics import Seen, look
+from gan_lab.metrics.classes import label_accuracy
 from gan_lab.metrics.classifier import Classifier, classifier
 from gan_lab.metrics.neighbours import density_coverage
 from gan_lab.metrics.seen import bytes_of
@@ -60,6 +61,15 @@ def spelled_modes(run: Run, judge: Classifier) -> float:
         read = judge(colours)[1].argmax(dim=1).view(-1, 3) @ torch.tensor([100, 10, 1])
         found |= {*read[near.view(-1, 3).all(dim=1)].tolist()}
     return float(len(found))
+
+
+def obeyed(run: Run, judge: Classifier) -> float:
+    """The share of samples that are of the class that they were told to be, each class as often as any other."""
+    asked = torch.arange(SAMPLES) % run.dataset.num_classes
+    latents = run.latents(range(FIRST_SEED, FIRST_SEED + SAMPLES))
+    latents = run.game.asked(latents, torch.nn.functional.one_hot(asked, run.dataset.num_classes))
+    said = torch.cat([judge(part)[1] for part in bytes_of(run.generate(latents)).split(500)])
+    return label_accuracy(said, asked)
 
 
 def seen(run: Run, judge: Classifier) -> Seen:
