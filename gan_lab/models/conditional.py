@@ -92,7 +92,8 @@ class ConditionalGAN(GAN):
     def preview(self, batch: dict[str, Tensor], latents: Tensor, step: int) -> dict[str, Tensor]:
         """Beside what a GAN shows: each row one latent, each column one condition, [rows, columns, C, H, W]."""
         real, told = batch["image"], self.told(batch)
-        kinds = told.unique(dim=0).flip(0)[:10]  # [columns, num_conditions]
+        every = torch.eye(self.num_conditions, device=real.device)
+        kinds = (every if self.condition == "label" else told.unique(dim=0))[:10]  # [columns, num_conditions]
         rows = latents[: max(1, min(8, len(latents) // len(kinds)))]
         table = torch.stack([self.sample(self.asked(rows, kind)) for kind in kinds], dim=1)
         fresh = self.generator(self.latent(len(real)), told)
