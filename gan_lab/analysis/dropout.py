@@ -33,7 +33,7 @@ def dropout(run: Run, *, concept: str | None = None, share: float = 0.3, n: int 
         )
 
     # Find the features of the last hidden layer that speak for the concept
-    layer, scale = last_hidden(run)
+    layer = last_hidden(run)
     seen = []
     hook = layer.register_forward_pre_hook(lambda m, args: seen.append(gridded(args[0].float())))
     run.generate(latents, AT_ONCE)
@@ -76,11 +76,11 @@ def commonest(run: Run, samples: Tensor) -> str:
     raise ConfigError("dropout needs labels or attributes to count, and this data has neither.")
 
 
-def last_hidden(run: Run) -> tuple[nn.Module, int]:
-    """The layer that makes the picture: what comes into it is the last hidden layer. And the number of such layers."""
+def last_hidden(run: Run) -> nn.Module:
+    """The layer that makes the picture: what comes into it is the last hidden layer."""
     generator = getattr(run.game, run.game.averaged[0])
     layers = [m for m in generator.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
-    return layers[-1], len(layers)
+    return layers[-1]
 
 
 def gridded(x: Tensor) -> Tensor:
