@@ -9,7 +9,7 @@ from gan_lab.datasets import Dataset
 from gan_lab.losses.views import Packing
 from gan_lab.models import Game
 from gan_lab.networks.batch_layers import MinibatchDiscrimination
-from gan_lab.networks.resnet import ConditionalBatchNorm, Projection
+from gan_lab.networks.conditional import ConditionalBatchNorm, Projection
 from gan_lab.settings import Trainer
 
 
@@ -64,14 +64,16 @@ def penalised_batch_norm(parts):
             )
 
 
-def labels_to_nobody(parts):
-    """Networks that ask for a label need a game that hands them one."""
-    if "label" in parts.game.needs:
+def conditions_to_nobody(parts):
+    """Networks that ask for a condition need a game that hands them one."""
+    if parts.game.condition is not None:
         return
     for names in parts.game.players.values():
         for name in names:
             if any(isinstance(m, ConditionalBatchNorm | Projection) for m in getattr(parts.game, name).modules()):
-                yield f"The {name} has num_classes, and this model hands it no labels. Set model.{name}.num_classes=0."
+                yield (
+                    f"The {name} has num_conditions, and this model tells it none. Set model.{name}.num_conditions=0."
+                )
 
 
 def hidden_trunk(parts):
@@ -89,15 +91,18 @@ def views_of_points(parts):
     views = [n for n, v in parts.game.objective.views.items() if v.images_only]
     if views and parts.dataset.image_size is None:
         yield f"The view {views[0]} changes images, and this dataset holds points. Set loss/view=[]."
+    elif views and not parts.game.shows_images:
+        yield f"The view {views[0]} changes images, and this model shows its critic more than those. Set loss/view=[]."
 
 
 def views_and_conditions(parts):
     """A view that mixes rows would show the critic a sample beside another sample's condition."""
     views = [n for n, v in parts.game.objective.views.items() if v.couples_batch]
-    conditions = [key for key in parts.game.needs if key != "image"]
-    if views and conditions:
+    beside = [key for key in parts.game.needs if key != "image"] + [parts.game.condition] * bool(parts.game.condition)
+    beside += [] if parts.game.shows_images else ["latent"]
+    if views and beside:
         yield (
-            f"The view {views[0]} puts samples in other places of the batch, away from their {conditions[0]}. "
+            f"The view {views[0]} puts samples in other places of the batch, away from their {beside[0]}. "
             "Set loss/view=[]."
         )
 
@@ -184,7 +189,7 @@ RULES = (
     missing_keys,
     one_label,
     penalised_batch_norm,
-    labels_to_nobody,
+    conditions_to_nobody,
     hidden_trunk,
     views_of_points,
     views_and_conditions,

@@ -27,7 +27,7 @@ from gan_lab.metrics import (
     look,
     seen,
 )
-from gan_lab.metrics.classes import label_accuracy
+from gan_lab.metrics.classes import label_accuracy, purity
 from gan_lab.metrics.classifier import Labelled, classifier
 from gan_lab.metrics.judgement import OF_PAIRS
 from gan_lab.metrics.neighbours import nearest
@@ -124,6 +124,8 @@ def evaluate(
     figures = made.figures(drawn(run.game, run.latents(seeds)), **facts)
     if looker is not None and run.game.condition == "label" and looker.classes == run.dataset.num_classes:
         figures.append(obedience(run, looker, seeds[:CONDITIONED], figures[0]))
+    if looker is not None and looker.classes and run.game.condition == "code":
+        figures += meaning(run, looker, seeds[:CONDITIONED], figures[0])
     if looker is not None and split == "test":
         figures.append(novelty(Judge(run.dataset, "train", looker, seen.KEPT, run.device), made, figures[0]))
     return figures
@@ -158,6 +160,23 @@ def obedience(run: Run, extractor: Extractor, seeds: range, like: Figure) -> Fig
     protocol = replace(like.protocol, samples=len(latents))
     value = label_accuracy(torch.cat(said), asked)
     return Figure(f"label_accuracy/{extractor.title}", value, like.step, protocol)
+
+
+@torch.no_grad()
+def meaning(run: Run, extractor: Extractor, seeds: range, like: Figure) -> list[Figure]:
+    """What each categorical code stands for, by the classes of samples: `purity`, with each value equally often."""
+    figures = []
+    for i in [i for i, count in enumerate(run.game.codes) if count > 1]:
+        values = torch.arange(len(seeds)) % run.game.codes[i]
+        latents = run.latents(seeds)
+        for value in range(run.game.codes[i]):
+            latents[values == value] = run.coded(latents[values == value], {i: value})
+        said = [extractor(seen.bytes_of(part).to(run.device))[1].cpu() for part in drawn(run.game, latents)]
+        protocol = replace(like.protocol, samples=len(seeds))
+        share, named = purity(torch.cat(said), values)
+        names = (f"code_purity/{i}/{extractor.title}", share), (f"classes_named/{i}/{extractor.title}", float(named))
+        figures += [Figure(name, value, like.step, protocol) for name, value in names]
+    return figures
 
 
 @torch.no_grad()

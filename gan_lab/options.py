@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 def parse(options: type[T], words: list[str], verb: str) -> T:
     """`name=value` words as an object of the dataclass `options`; ConfigError with a did-you-mean for a wrong word."""
-    return options(**given({field.name: field.type for field in fields(options)}, words, verb))
+    return options(**given({field.name: field.type for field in fields(options) if field.init}, words, verb))
 
 
 def given(kinds: dict[str, Any], words: list[str], verb: str) -> dict[str, Any]:

@@ -98,6 +98,19 @@ class Run:
                 raise ConfigError(f"there is no {kind.removesuffix('s')} {name!r}{meant(name, known) or '.'}")
         return torch.tensor([float(name in names) for name in known])
 
+    def coded(self, latents: Tensor, codes: dict[int, float]) -> Tensor:
+        """The same latents with some codes set, by number; ConfigError where the run has no such code or value."""
+        kinds = self.game.codes if self.game.condition == "code" else ()
+        for number, value in codes.items():
+            if number >= len(kinds):
+                has = f"has code.0 to code.{len(kinds) - 1}" if kinds else "has no codes"
+                raise ConfigError(f"code.{number}={value:g} asks for a code, and this run {has}: leave it out.")
+            if kinds[number] > 1 and value not in range(kinds[number]):
+                last = kinds[number] - 1
+                raise ConfigError(f"code.{number}={value:g} must be a whole number from 0 to {last}, its last value.")
+            latents = self.game.with_code(latents, number, value)
+        return latents
+
     @torch.no_grad()
     def generate(self, latents: Tensor, batch_size: int = 64) -> Tensor:
         """Samples of latents: images [N, C, H, W] in [-1, 1], or points [N, D]."""

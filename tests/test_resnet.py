@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 from gan_lab.config import compose
 from gan_lab.networks import r3gan, resnet
 from gan_lab.networks.attention import SelfAttention
+from gan_lab.networks.conditional import ConditionalBatchNorm, Projection
 from gan_lab.networks.layers import MeanPool, SumPool
 
 sides = st.builds(lambda b, k: b << k, st.integers(4, 7), st.integers(0, 3))
@@ -114,10 +115,10 @@ WRONG = {
     "attention": ({"attention": [5]}, "must name sides of maps; those of this network are 8, 16"),
     "init": ({"init": "he"}, "init=he is not known; choose one of xavier, orthogonal"),
     "norm": ({"norm": "bacth"}, "norm=bacth is not known"),
-    "classes": ({"norm": "layer", "num_classes": 3}, "num_classes=3 needs a batch norm"),
+    "classes": ({"norm": "layer", "num_conditions": 3}, "num_conditions=3 needs a batch norm"),
     "width": ({"width": 0}, "width=0 must be at least 1"),
     "depth": ({"depth": 0}, "depth=0 must be at least 1"),
-    "fewer than no classes": ({"num_classes": -1}, "num_classes=-1 must be at least 1"),
+    "fewer than no classes": ({"num_conditions": -1}, "num_conditions=-1 must be at least 1"),
 }
 WRONG_CRITIC = {
     "attention": ({"attention": [16]}, "those of this network are 8, 4"),
@@ -126,7 +127,7 @@ WRONG_CRITIC = {
     "no block": ({"down_blocks": 0, "flat_blocks": 0}, "must not be negative, nor both 0"),
     "negative": ({"flat_blocks": -1}, "must not be negative"),
     "growth": ({"growth": 0}, "growth=0 must be at least 1"),
-    "fewer than no classes": ({"num_classes": -1}, "num_classes=-1 must be at least 1"),
+    "fewer than no classes": ({"num_conditions": -1}, "num_conditions=-1 must be at least 1"),
 }
 
 
@@ -297,74 +298,72 @@ def test_attention_stands_behind_the_block_that_reaches_its_size():
 
 
 def test_conditional_batch_norm_with_one_class_is_batch_norm():
-    x, label = torch.randn(6, 4, 3, 3), torch.zeros(6, dtype=torch.long)
-    torch.testing.assert_close(resnet.ConditionalBatchNorm(4, 1)(x, label), nn.BatchNorm2d(4)(x))
+    x, told = torch.randn(6, 4, 3, 3), torch.ones(6, 1)
+    torch.testing.assert_close(ConditionalBatchNorm(4, 1)(x, told), nn.BatchNorm2d(4)(x))
 
 
 def test_each_class_has_its_own_scale_and_shift():
-    norm = resnet.ConditionalBatchNorm(4, 2)
+    norm = ConditionalBatchNorm(4, 2)
     with torch.no_grad():
-        norm.weight[1] = 3.0
+        norm.weight[1] = 2.0
         norm.bias[1] = -2.0
     x, plain = torch.randn(6, 4, 3, 3), nn.BatchNorm2d(4)
-    y = norm(x, torch.tensor([0, 1] * 3))
+    y = norm(x, torch.eye(2).repeat(3, 1))
     torch.testing.assert_close(y[0::2], plain(x)[0::2])
     torch.testing.assert_close(y[1::2], 3 * plain(x)[1::2] - 2)
 
 
 def test_projection_on_nothing_is_the_plain_critic():
     plain = resnet.Discriminator(1, 16, **TINY)
-    critic = resnet.Discriminator(1, 16, **TINY, num_classes=3)
+    critic = resnet.Discriminator(1, 16, **TINY, num_conditions=3)
     critic.trunk.load_state_dict(plain.trunk.state_dict())
-    critic.head.linear.load_state_dict(plain.head.state_dict())
-    x, label = torch.randn(4, 1, 16, 16), torch.tensor([0, 1, 2, 0])
-    assert (critic(x, label) - plain(x)).abs().min() > 1e-3
-    nn.init.zeros_(critic.head.embedding.weight)
-    torch.testing.assert_close(critic(x, label), plain(x))
+    critic.head.load_state_dict(plain.head.state_dict())
+    x, told = torch.randn(4, 1, 16, 16), torch.eye(3)[[0, 1, 2, 0]]
+    assert (critic(x, told) - plain(x)).abs().min() > 1e-3
+    nn.init.zeros_(critic.projection.vectors.weight)
+    torch.testing.assert_close(critic(x, told), plain(x))
 
 
-def test_the_projection_is_an_inner_product_with_the_labels_vector():
-    head = resnet.Projection(2, 2)
-    silence(head.linear)
+def test_the_projection_is_an_inner_product_with_the_conditions_vector():
+    projection = Projection(2, 2)
     with torch.no_grad():
-        head.embedding.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 10.0]]))
-    scores = head(torch.tensor([[3.0, 4.0], [3.0, 4.0]]), torch.tensor([0, 1]))
-    assert scores.flatten().tolist() == [3.0, 40.0]
+        projection.vectors.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 10.0]]))
+    assert projection(torch.tensor([[3.0, 4.0], [3.0, 4.0]]), torch.eye(2)).tolist() == [3.0, 40.0]
 
 
 def test_the_label_changes_sample_and_score():
-    generator = resnet.Generator(6, 1, 16, **TINY, num_classes=2)
-    critic = resnet.Discriminator(1, 16, **TINY, num_classes=2, spectral_norm=True)
+    generator = resnet.Generator(6, 1, 16, **TINY, num_conditions=2)
+    critic = resnet.Discriminator(1, 16, **TINY, num_conditions=2, spectral_norm=True)
     with torch.no_grad():
         for block in generator.blocks:
             block.norm1.bias[1] = 2.0
-    latents, zero, one = torch.randn(4, 6), torch.zeros(4, dtype=torch.long), torch.ones(4, dtype=torch.long)
-    images = generator(latents, label=zero)
-    assert (images - generator(latents, label=one)).abs().max() > 1e-2
-    assert (critic(images, label=zero) - critic(images, label=one)).abs().min() > 1e-4
+    latents, zero, one = torch.randn(4, 6), torch.eye(2)[[0] * 4], torch.eye(2)[[1] * 4]
+    images = generator(latents, condition=zero)
+    assert (images - generator(latents, condition=one)).abs().max() > 1e-2
+    assert (critic(images, condition=zero) - critic(images, condition=one)).abs().min() > 1e-4
 
 
-def test_a_label_that_is_missing_or_too_many_is_a_type_error():
-    x, label, latents = torch.randn(2, 1, 16, 16), torch.tensor([0, 1]), torch.randn(2, 6)
+def test_a_condition_that_is_missing_or_too_many_is_a_type_error():
+    x, told, latents = torch.randn(2, 1, 16, 16), torch.eye(2), torch.randn(2, 6)
     for network, argument, classes in [
-        (resnet.Generator(6, 1, 16, **TINY, num_classes=2), latents, True),
-        (resnet.Discriminator(1, 16, **TINY, num_classes=2), x, True),
+        (resnet.Generator(6, 1, 16, **TINY, num_conditions=2), latents, True),
+        (resnet.Discriminator(1, 16, **TINY, num_conditions=2), x, True),
         (resnet.Generator(6, 1, 16, **TINY), latents, False),
         (resnet.Discriminator(1, 16, **TINY), x, False),
     ]:
         with pytest.raises(TypeError):
-            network(*([argument] if classes else [argument, label]))
+            network(*([argument] if classes else [argument, told]))
 
 
 # --- Spectral norm ---------------------------------------------------------------------------------------------------
 
 
 def test_spectral_norm_bounds_every_layer_of_both_networks():
-    words = {**TINY, "attention": [8], "spectral_norm": True, "num_classes": 3}
+    words = {**TINY, "attention": [8], "spectral_norm": True, "num_conditions": 3}
     generator, critic = resnet.Generator(6, 1, 16, **words), resnet.Discriminator(1, 16, norm="batch", **words)
-    latents, label = torch.randn(4, 6), torch.tensor([0, 1, 2, 0])
+    latents, told = torch.randn(4, 6), torch.eye(3)[[0, 1, 2, 0]]
     for _ in range(60):  # power iteration goes on with each forward pass in train mode
-        critic(generator(latents, label), label)
+        critic(generator(latents, told), told)
     kinds = nn.Conv2d | nn.Linear | nn.Embedding
     layers = [m for network in (generator, critic) for m in network.modules() if isinstance(m, kinds)]
     assert len(layers) == 2 + 2 * 3 + 4 + 3 * 3 + 4 + 2
@@ -380,7 +379,7 @@ CRITICS = {
     "layer": lambda: resnet.Discriminator(1, 16, **TINY, norm="layer"),
     "spectral": lambda: resnet.Discriminator(1, 16, **TINY, spectral_norm=True),
     "attention": lambda: resnet.Discriminator(1, 16, **TINY, attention=[8]),
-    "projection": lambda: resnet.Discriminator(1, 16, **TINY, num_classes=2),
+    "projection": lambda: resnet.Discriminator(1, 16, **TINY, num_conditions=2),
     "r3gan": lambda: r3gan.Discriminator(1, 16, width=8),
 }
 
@@ -391,7 +390,7 @@ def test_a_penalty_of_the_slope_trains_every_weight(make):
     for attention in [m for m in critic.modules() if isinstance(m, SelfAttention)]:
         nn.init.ones_(attention.gamma)
     x = torch.randn(3, 1, 16, 16, requires_grad=True)
-    condition = (torch.tensor([0, 1, 0]),) if isinstance(critic.head, resnet.Projection) else ()
+    condition = (torch.eye(2)[[0, 1, 0]],) if any(isinstance(m, Projection) for m in critic.modules()) else ()
     scores = critic(x, *condition)
     (slope,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
     (scores.sum() + slope.square().sum()).backward()
@@ -452,11 +451,11 @@ def test_sagans_networks_are_played_in_either_precision(precision):
 @pytest.mark.parametrize("kind", ["virtual", "conditional", "critic", "r3gan"])
 def test_a_compiler_sees_one_graph(kind):
     words, x = {**TINY, "attention": [8]}, torch.randn(4, 1, 16, 16)
-    latents, label = torch.randn(4, 6), torch.tensor([0, 1, 2, 0])
+    latents, told = torch.randn(4, 6), torch.eye(3)[[0, 1, 2, 0]]
     network, given = {
         "virtual": lambda: (resnet.Generator(6, 1, 16, **words, norm="virtual", references=3), [latents]),
-        "conditional": lambda: (resnet.Generator(6, 1, 16, **words, num_classes=3), [latents, label]),
-        "critic": lambda: (resnet.Discriminator(1, 16, **words, minibatch="stddev", num_classes=3), [x, label]),
+        "conditional": lambda: (resnet.Generator(6, 1, 16, **words, num_conditions=3), [latents, told]),
+        "critic": lambda: (resnet.Discriminator(1, 16, **words, minibatch="stddev", num_conditions=3), [x, told]),
         "r3gan": lambda: (r3gan.Discriminator(1, 16, width=8), [x]),
     }[kind]()
     compiled = torch.compile(network, backend="eager", fullgraph=True)

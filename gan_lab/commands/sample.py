@@ -1,5 +1,6 @@
 """Draw new samples from a run: a grid, single files, or a walk between latents."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ Draws from the averaged weights of a run's last checkpoint. Nothing that exists 
   seeds=0-63,100         which samples: one latent for each seed, the same in every call (instead of n)
   label=3                of a conditional run: this class, for all samples
   attributes=[red,circle]  the same with attributes: these, and no others
+  code.0=3               of a run with codes: the value of one, a whole number or, of a continuous code, any number
   files=true             one PNG for each seed instead of a grid
   interpolate=spherical  walk through the seeds' latents: spherical or linear; a row for each pair
   steps=9                pictures from one seed to the next
@@ -43,13 +45,16 @@ class Options:
     out: str | None = None
     device: str = "cpu"
     trust: list[str] = field(default_factory=list)
+    codes: dict[int, float] = field(default_factory=dict, init=False)
 
 
 def main(argv: list[str]) -> int | None:
     if not argv or {"-h", "--help"} & set(argv):
         print(USAGE)
         return None
-    options = parse(Options, argv[1:], "sample")
+    codes = codes_of([word for word in argv[1:] if word.startswith("code.")])
+    options = parse(Options, [word for word in argv[1:] if not word.startswith("code.")], "sample")
+    options.codes = codes
     seeds = list(range(options.n)) if options.seeds is None else seeds_of(options.seeds)
     check(options, seeds)
 
@@ -81,7 +86,8 @@ def draw(run, options: Options, seeds: list[int]) -> Path:
         condition, asked = run.condition("label", [options.label]), f"-{options.label}"
     elif options.attributes is not None:
         condition, asked = run.condition("attributes", options.attributes), f"-{'-'.join(options.attributes)}"
-    latents = run.latents(seeds, condition)
+    latents = run.coded(run.latents(seeds, condition), options.codes)
+    asked += "".join(f"-code{number}={value:g}" for number, value in options.codes.items())
     name = f"step-{run.state['step']:08d}-{options.weights}{asked}"
 
     # Walk from seed to seed, and around where a GIF repeats
@@ -123,6 +129,20 @@ def check(options: Options, seeds: list[int]) -> None:
         raise ConfigError("files=true makes single samples, and interpolate a walk: leave out one of them.")
     if options.gif and not options.interpolate:
         raise ConfigError("gif=true shows a walk between seeds: add interpolate=spherical.")
+
+
+def codes_of(words: list[str]) -> dict[int, float]:
+    """Values of codes by their number, from code.0=3 and the like."""
+    codes = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        try:
+            codes[int(name.removeprefix("code."))] = float(value)
+        except ValueError:
+            raise ConfigError(f"{word} must be a code's number and its value, for example code.0=3.") from None
+    if any(number < 0 or not math.isfinite(value) for number, value in codes.items()):
+        raise ConfigError(f"{' '.join(words)}: numbers of codes count from 0, and values are finite.")
+    return codes
 
 
 def seeds_of(text: str) -> list[int]:

@@ -81,6 +81,10 @@ class Objective(nn.Module):
         """What the generator minimises; `real` holds the scores of real samples if the objective `compares`."""
         raise NotImplementedError
 
+    def mirrored(self, score: Tensor) -> Tensor:
+        """Scores as they would be were real and fake to change sides: for whoever makes real samples look fake."""
+        return -score
+
     def constrain(self, critic: nn.Module) -> None:
         """Put a critic's weights back where they must lie, after its update."""
 

@@ -1,7 +1,5 @@
 """Terms that look at what the critic sees in a sample, rather than at its score."""
 
-from functools import partial
-
 import torch
 from torch import Tensor, nn
 
@@ -26,8 +24,8 @@ class FeatureMatching(Penalty):
 
 
 def network_of(critic: Critic) -> nn.Module:
-    """The network beneath a critic that has its condition bound to it."""
-    return network_of(critic.func) if isinstance(critic, partial) else critic
+    """The network beneath a critic: what stands before it, such as a bound condition, has it as `func`."""
+    return critic if isinstance(critic, nn.Module) else network_of(critic.func)
 
 
 def features(critic: Critic, x: Tensor) -> Tensor:

@@ -38,3 +38,6 @@ class LeastSquares(Objective):
 
     def generator_loss(self, fake: Tensor, real: Tensor | None) -> Tensor:
         return 0.5 * (fake - self.generator_target).square().mean()
+
+    def mirrored(self, score: Tensor) -> Tensor:
+        return self.fake_target + self.real_target - score

@@ -57,3 +57,16 @@ def label_accuracy(probabilities: Tensor, labels: Tensor) -> float:
     if len(probabilities) != len(labels):
         raise DataError(f"There are {len(labels)} labels for {len(probabilities)} samples.")
     return float((probabilities.argmax(dim=1).cpu() == labels.cpu()).double().mean())
+
+
+def purity(probabilities: Tensor, values: Tensor) -> tuple[float, int]:
+    """How well values [N] of a code stand for classes of samples, judged as [N, K].
+
+    The share of samples that are of the class that is the most frequent one for their value; and how many classes are
+    that for some value.
+    """
+    said, values = probabilities.argmax(dim=1).cpu(), values.cpu()
+    table = torch.zeros(int(values.max()) + 1, probabilities.shape[1])
+    table.index_put_((values, said), torch.ones(len(said)), accumulate=True)  # [values, K]
+    most, which = table.max(dim=1)
+    return float(most.sum() / len(said)), len(which[most > 0].unique())

@@ -63,14 +63,16 @@ class GAN(Game):
     def sample(self, latents: Tensor) -> Tensor:
         return self.generator(latents)
 
+    def fresh(self, batch: dict[str, Tensor]) -> Tensor:
+        """New samples, as many as the batch has."""
+        return self.generator(self.latent(len(batch["image"])))
+
+    def tables(self, latents: Tensor) -> dict[str, Tensor]:
+        """What a preview shows of fixed latents, by name: [N, C, H, W], or [rows, columns, C, H, W]."""
+        return {"fixed": self.sample(latents)}
+
     def preview(self, batch: dict[str, Tensor], latents: Tensor, step: int) -> dict[str, Tensor]:
-        real = batch["image"]
-        fresh = self.generator(self.latent(len(real)))
+        real, fresh = batch["image"], self.fresh(batch)
         shown_real, shown_fake = self.objective.show(real, fresh, self.noise, step)
-        return {
-            "fixed": self.sample(latents),
-            "fresh": fresh,
-            "real": real,
-            "shown_real": shown_real,
-            "shown_fake": shown_fake,
-        }
+        shown = {"fresh": fresh, "real": real, "shown_real": shown_real, "shown_fake": shown_fake}
+        return self.tables(latents) | shown

@@ -1,35 +1,49 @@
-"""Networks that are told a condition beside their input. Mirza and Osindero 2014 (arXiv 1411.1784), section 3.2."""
+"""DCGAN's networks with a condition beside the input, or with a second head. Mirza and Osindero 2014 (1411.1784)."""
+
+import math
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_lab.networks import dcgan
+from gan_lab.networks.layers import add_spectral_norm, dcgan_init
 
 
 class Generator(dcgan.Generator):
-    """Latents [N, latent_dim] and conditions [N, num_conditions] to images: DCGAN's generator on both joined."""
+    """Latents [N, latent_dim] and conditions [N, num_conditions] to images: DCGAN's generator on both joined.
+
+    With `embedding` a linear layer makes as many numbers of the condition first. `num_conditions` may be given as
+    parts, which are summed.
+    """
 
     def __init__(
         self,
         latent_dim: int,
         channels: int,
         image_size: int | list[int],
-        num_conditions: int,
+        num_conditions: int | Sequence[int],
+        embedding: int = 0,
         width: int = 64,
         norm: str = "batch",
         references: int = 64,
     ):
-        super().__init__(latent_dim + num_conditions, channels, image_size, width, norm, references)
+        told = total(num_conditions)
+        super().__init__(latent_dim + (embedding or told), channels, image_size, width, norm, references)
+        self.embed = nn.Linear(told, embedding) if embedding else nn.Identity()
 
     def forward(self, latent: Tensor, condition: Tensor) -> Tensor:
-        return super().forward(torch.cat([latent, condition.to(latent.dtype)], dim=1))
+        return super().forward(torch.cat([latent, self.embed(condition.to(latent.dtype))], dim=1))
 
 
 class Discriminator(dcgan.Discriminator):
     """Images [N, channels, height, width] and conditions [N, num_conditions] to raw scores [N].
 
-    Each number of a condition is one more channel, the same in all places. `blind` shows zeros in their stead, so that
-    the critic cannot ask whether an image is what it was to be.
+    `told` says how: as `planes` each number of a condition is one more channel, the same in all places; by
+    `projection` the score gains the inner product of the condition's vector with the sum of the last maps (Miyato and
+    Koyama 2018, arXiv 1802.05637, equation 3); or `both`. With `embedding` a linear layer makes as many numbers of the
+    condition first. `blind` shows zeros in its stead, so that the critic cannot ask whether an image is what it was to
+    be.
     """
 
     def __init__(
@@ -37,6 +51,8 @@ class Discriminator(dcgan.Discriminator):
         channels: int,
         image_size: int | list[int],
         num_conditions: int,
+        told: str = "planes",
+        embedding: int = 0,
         width: int = 64,
         norm: str = "batch",
         spectral_norm: bool = False,
@@ -44,9 +60,109 @@ class Discriminator(dcgan.Discriminator):
         minibatch: str = "none",
         blind: bool = False,
     ):
-        super().__init__(channels + num_conditions, image_size, width, norm, spectral_norm, head, minibatch)
+        if told not in WAYS:
+            raise ValueError(f"told={told} is not known; choose one of {', '.join(WAYS)}.")
+        beside, projected = WAYS[told]
+        numbers = embedding or num_conditions
+        super().__init__(channels + numbers * beside, image_size, width, norm, False, head, minibatch)
+        self.embed = nn.Linear(num_conditions, embedding) if embedding else nn.Identity()
+        self.beside = Beside() if beside else First()
+        self.projection = Projection(numbers, self.shape[0]) if projected else Nothing()
         self.seen = 0.0 if blind else 1.0
+        if spectral_norm:
+            add_spectral_norm(self)
 
     def forward(self, image: Tensor, condition: Tensor) -> Tensor:
-        planes = (condition.to(image.dtype) * self.seen)[:, :, None, None].expand(-1, -1, *image.shape[2:])
-        return super().forward(torch.cat([image, planes], dim=1))
+        told = self.embed(condition.to(image.dtype) * self.seen)
+        x = self.trunk(self.beside(image, told))
+        return self.head(self.minibatch(x)).flatten() + self.projection(x.sum(dim=(2, 3)), told)
+
+
+class TwoHeaded(dcgan.Discriminator):
+    """Images [N, channels, height, width] to raw scores [N] and, of the same trunk, to what else it says, [N, outputs].
+
+    The second head has one hidden layer of `hidden` units, or none where that is 0. Spectral norm is for the score
+    alone. `outputs` may be given as parts, which are summed.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        image_size: int | list[int],
+        outputs: int | Sequence[int],
+        hidden: int = 128,
+        width: int = 64,
+        norm: str = "batch",
+        spectral_norm: bool = False,
+        head: str = "flatten",
+        minibatch: str = "none",
+    ):
+        super().__init__(channels, image_size, width, norm, spectral_norm, head, minibatch)
+        features = math.prod(self.shape)
+        layers = [nn.Linear(features, hidden), nn.LeakyReLU(0.2)] if hidden else []
+        self.says = nn.Sequential(nn.Flatten(), *layers, nn.Linear(hidden or features, total(outputs)))
+        self.says.apply(dcgan_init)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.trunk(image)
+        return self.head(self.minibatch(x)).flatten(), self.says(x)
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch norm whose scale and shift follow from the condition: maps [N, C, H, W], conditions [N, num_conditions].
+
+    Miyato and Koyama 2018 (arXiv 1802.05637), section 4, after Dumoulin et al. 2017 (arXiv 1610.07629), equation 5:
+    each class has its own. Of several attributes the scales' differences from 1 and the shifts add up.
+    """
+
+    def __init__(self, channels: int, num_conditions: int):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.weight = nn.Parameter(torch.zeros(num_conditions, channels))
+        self.bias = nn.Parameter(torch.zeros(num_conditions, channels))
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        scale, shift = 1 + condition @ self.weight, condition @ self.bias
+        return self.norm(x) * scale[..., None, None] + shift[..., None, None]
+
+
+class Projection(nn.Module):
+    """Features [N, D] and conditions [N, num_conditions] to their inner product by way of one vector a condition, [N].
+
+    Miyato and Koyama 2018 (arXiv 1802.05637), equation 3.
+    """
+
+    def __init__(self, num_conditions: int, features: int):
+        super().__init__()
+        self.vectors = nn.Linear(num_conditions, features, bias=False)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        return (self.vectors(condition.to(x.dtype)) * x).sum(dim=1)
+
+
+class Beside(nn.Module):
+    """Images with the numbers of a condition as further channels."""
+
+    def forward(self, image: Tensor, told: Tensor) -> Tensor:
+        return torch.cat([image, told[:, :, None, None].expand(-1, -1, *image.shape[2:])], dim=1)
+
+
+class First(nn.Module):
+    """The image alone."""
+
+    def forward(self, image: Tensor, told: Tensor) -> Tensor:
+        return image
+
+
+class Nothing(nn.Module):
+    """No projection: zeros, [N]."""
+
+    def forward(self, x: Tensor, told: Tensor) -> Tensor:
+        return x.new_zeros(len(x))
+
+
+WAYS = {"planes": (True, False), "projection": (False, True), "both": (True, True)}  # beside the image, projected
+
+
+def total(parts: int | Sequence[int]) -> int:
+    return parts if isinstance(parts, int) else sum(parts)

@@ -80,9 +80,9 @@ class Discriminator(nn.Module):
             layers += [] if bare else [norm2d(norm, after)]
             layers += [nn.LeakyReLU(0.2)]
         self.trunk = nn.Sequential(*layers)
-        features = [channels, *widths][-1]
-        self.minibatch, more = minibatch_layer(minibatch, features, height * wide)
-        self.head = HEADS[head](features + more, height, wide) if head in HEADS else unknown_head(head)
+        self.shape = ([channels, *widths][-1], height, wide)  # of what the trunk makes of an image
+        self.minibatch, more = minibatch_layer(minibatch, self.shape[0], height * wide)
+        self.head = HEADS[head](self.shape[0] + more, height, wide) if head in HEADS else unknown_head(head)
         self.apply(dcgan_init)
         if spectral_norm:
             add_spectral_norm(self)

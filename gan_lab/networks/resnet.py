@@ -3,12 +3,12 @@
 import math
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from gan_lab.networks.attention import SelfAttention
 from gan_lab.networks.batch_layers import minibatch_layer, reference_layers
+from gan_lab.networks.conditional import ConditionalBatchNorm, Projection
 from gan_lab.networks.layers import MeanPool, SumPool, add_spectral_norm, check_counts, halvings, norm2d, pair
 
 
@@ -21,7 +21,8 @@ class Generator(nn.Module):
     (CIFAR-10), width 64 and growth 2 at 48, 64 and 128.
 
     `attention` lists the shorter sides of the maps behind whose first block self-attention stands; SAGAN's generator
-    has `spectral_norm` too. With `num_classes` the batch norms are conditional and `forward` takes labels [N].
+    has `spectral_norm` too. With `num_conditions` the batch norms are conditional and `forward` takes conditions
+    [N, num_conditions].
     `norm: virtual` refers to a batch of `references` latents that is drawn once (Salimans et al. 2016, section 3.5).
     `init`: xavier (SNGAN's) or orthogonal.
     """
@@ -38,13 +39,13 @@ class Generator(nn.Module):
         norm: str = "batch",
         spectral_norm: bool = False,
         attention: Sequence[int] = (),
-        num_classes: int = 0,
+        num_conditions: int = 0,
         init: str = "xavier",
         references: int = 64,
     ):
         super().__init__()
         check_counts(latent_dim=latent_dim, channels=channels, width=width, growth=growth, limit=limit)
-        check_counts(depth=depth, references=references, num_classes=num_classes or 1)
+        check_counts(depth=depth, references=references, num_conditions=num_conditions or 1)
         times = halvings(image_size)
         height, wide = (side >> times for side in pair(image_size))
         widths = [width * min(growth**i, limit) for i in reversed(range(times))]
@@ -57,7 +58,7 @@ class Generator(nn.Module):
         self.unflatten = nn.Unflatten(1, (height, wide, first))
 
         # Double the map until it is an image
-        make_norm = norm_maker(norm, num_classes, references)
+        make_norm = norm_maker(norm, num_conditions, references)
         blocks, before = [], first
         for after, side in zip(widths, sides, strict=True):
             for i in range(depth):
@@ -72,11 +73,11 @@ class Generator(nn.Module):
         if spectral_norm:
             add_spectral_norm(self)
 
-    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
-        condition = () if label is None else (label,)
+    def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
+        told = () if condition is None else (condition,)
         x = self.unflatten(self.project(self.refer(latent))).permute(0, 3, 1, 2)  # [N, C, h, w]
         for block in self.blocks:
-            x = block(x, *condition)
+            x = block(x, *told)
         return self.forget(self.to_image(self.finish(x)))
 
 
@@ -89,10 +90,10 @@ class Discriminator(nn.Module):
     numbers: width 128, growth 1, 2 down and 2 flat blocks at 32 pixels (CIFAR-10); width 64, growth 2, 4 down and 1
     flat at 48, 5 down and 0 flat at 64, 5 down and 1 flat at 128. No norm in the first block.
 
-    `attention` lists the shorter sides of the maps behind whose halving block self-attention stands. With `num_classes`
-    the head projects the features on the label (Miyato and Koyama 2018) and `forward` takes labels [N]. `minibatch`
-    puts what tells a batch's samples apart between trunk and head: none, discrimination or stddev. `init`: xavier
-    (SNGAN's) or orthogonal.
+    `attention` lists the shorter sides of the maps behind whose halving block self-attention stands. With
+    `num_conditions` the score gains the features' projection on the condition and `forward` takes conditions
+    [N, num_conditions]. `minibatch` puts what tells a batch's samples apart between trunk and head: none,
+    discrimination or stddev. `init`: xavier (SNGAN's) or orthogonal.
     """
 
     def __init__(
@@ -109,11 +110,11 @@ class Discriminator(nn.Module):
         attention: Sequence[int] = (),
         pool: str = "sum",
         minibatch: str = "none",
-        num_classes: int = 0,
+        num_conditions: int = 0,
         init: str = "xavier",
     ):
         super().__init__()
-        check_counts(channels=channels, width=width, growth=growth, limit=limit, num_classes=num_classes or 1)
+        check_counts(channels=channels, width=width, growth=growth, limit=limit, num_conditions=num_conditions or 1)
         if pool not in POOLS:
             raise ValueError(f"pool={pool} is not known; choose one of {', '.join(POOLS)}.")
         downs = check_blocks(down_blocks, flat_blocks, image_size)
@@ -130,15 +131,17 @@ class Discriminator(nn.Module):
         self.trunk = nn.Sequential(*blocks, nn.ReLU(), POOLS[pool]())
         self.minibatch, more = minibatch_layer(minibatch, widths[-1])
         features = widths[-1] + more
-        self.head = Projection(features, num_classes) if num_classes else nn.Linear(features, 1)
+        self.head = nn.Linear(features, 1)
+        self.projection = Projection(num_conditions, features) if num_conditions else Unasked()
 
         self.apply(first_weights(init))
         if spectral_norm:
             add_spectral_norm(self)
 
-    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
-        condition = () if label is None else (label,)
-        return self.head(self.minibatch(self.trunk(image)), *condition).flatten()
+    def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
+        told = () if condition is None else (condition,)
+        x = self.minibatch(self.trunk(image))
+        return self.head(x).flatten() + self.projection(x, *told)
 
 
 class UpBlock(nn.Module):
@@ -194,47 +197,25 @@ class DownBlock(nn.Module):
         return self.attention(self.down(y) + self.shortcut(self.down(x)))
 
 
-class ConditionalBatchNorm(nn.Module):
-    """Batch norm whose scale and shift belong to the class: maps [N, C, H, W] and labels [N].
+class Unasked(nn.Module):
+    """No projection, and no condition: zeros, [N]."""
 
-    Miyato and Koyama 2018 (arXiv 1802.05637), section 4, after Dumoulin et al. 2017 (arXiv 1610.07629), equation 5.
-    """
-
-    def __init__(self, channels: int, num_classes: int):
-        super().__init__()
-        self.norm = nn.BatchNorm2d(channels, affine=False)
-        self.weight = nn.Parameter(torch.ones(num_classes, channels))
-        self.bias = nn.Parameter(torch.zeros(num_classes, channels))
-
-    def forward(self, x: Tensor, label: Tensor) -> Tensor:
-        return self.norm(x) * self.weight[label][..., None, None] + self.bias[label][..., None, None]
-
-
-class Projection(nn.Module):
-    """Features [N, D] and labels [N] to scores [N, 1]: a linear layer plus the inner product with the label's vector.
-
-    Miyato and Koyama 2018 (arXiv 1802.05637), equation 3.
-    """
-
-    def __init__(self, features: int, num_classes: int):
-        super().__init__()
-        self.linear = nn.Linear(features, 1)
-        self.embedding = nn.Embedding(num_classes, features)
-
-    def forward(self, x: Tensor, label: Tensor) -> Tensor:
-        return self.linear(x) + (self.embedding(label) * x).sum(dim=1, keepdim=True)
+    def forward(self, x: Tensor) -> Tensor:
+        return x.new_zeros(len(x))
 
 
 POOLS = {"sum": SumPool, "mean": MeanPool}
 INITS = {"xavier": (nn.init.xavier_uniform_, math.sqrt(2)), "orthogonal": (nn.init.orthogonal_, 1.0)}
 
 
-def norm_maker(norm, num_classes=0, references=None):
+def norm_maker(norm, num_conditions=0, references=None):
     """A function of the channels that makes their norm."""
-    if num_classes and norm != "batch":
-        raise ValueError(f"num_classes={num_classes} needs a batch norm to condition, not norm={norm}; choose batch.")
-    if num_classes:
-        return lambda channels: ConditionalBatchNorm(channels, num_classes)
+    if num_conditions and norm != "batch":
+        raise ValueError(
+            f"num_conditions={num_conditions} needs a batch norm to condition, not norm={norm}; choose batch."
+        )
+    if num_conditions:
+        return lambda channels: ConditionalBatchNorm(channels, num_conditions)
     return lambda channels: norm2d(norm, channels, references)
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 import torch
+from proofs.points import spearman
 from torch import Tensor
 
 from gan_lab.evaluation import labelled
 from gan_lab.metrics import Seen, look
-from gan_lab.metrics.classes import label_accuracy
+from gan_lab.metrics.classes import label_accuracy, purity
 from gan_lab.metrics.classifier import Classifier, classifier
 from gan_lab.metrics.neighbours import density_coverage
 from gan_lab.metrics.seen import bytes_of
@@ -70,6 +71,104 @@ def obeyed(run: Run, judge: Classifier) -> float:
     latents = run.game.asked(latents, torch.nn.functional.one_hot(asked, run.dataset.num_classes))
     said = torch.cat([judge(part)[1] for part in bytes_of(run.generate(latents)).split(500)])
     return label_accuracy(said, asked)
+
+
+def kept(run: Run, judge: Classifier) -> float:
+    """The share of real digits, unseen by the run, that the judge takes for the same digit when they are rebuilt."""
+    real, rebuilt = rebuilding(run)
+    return same(judge, real, rebuilt)
+
+
+KEPT, FINE, FAR = 0.9, 0.75, 0.5  # what is asked of reconstructions
+
+
+def rebuilt_sharply(run: Run, judge: Classifier) -> float:
+    """The least of three figures, each as a share of what is asked: 1 where all of it is met.
+
+    Asked is that KEPT of the rebuilt digits stay the same digit; that their spectrum beyond half of the highest
+    frequency has at least FINE of the power that the digits' own has, and no more than that turned round; and that
+    they are not farther, in the judge's features, than FAR of the way to another digit of the same class.
+    """
+    real, rebuilt = rebuilding(run)
+    seen_real, seen_rebuilt = (torch.cat([judge(part)[0] for part in bytes_of(x).split(500)]) for x in (real, rebuilt))
+    said = torch.cat([judge(part)[1] for part in bytes_of(real).split(500)]).argmax(dim=1)
+    others = torch.stack([seen_real[said == c].roll(1, dims=0).sub(seen_real[said == c]).norm(dim=1).mean()
+                          for c in said.unique()]).mean()  # fmt: skip
+    far = float(seen_real.sub(seen_rebuilt).norm(dim=1).mean() / others)
+    fine = fineness(rebuilt) / fineness(real)
+    share = same(judge, real, rebuilt)
+    print(f"kept {share:.3f}, fine strokes {fine:.3f} of real ones, distance {far:.3f} of that to another of the class")
+    return min(share / KEPT, min(fine, 1 / fine) / FINE, FAR / far)
+
+
+@torch.no_grad()
+def rebuilding(run: Run) -> tuple[Tensor, Tensor]:
+    """Real pictures that the run has not seen, and what encoder and generator make of them, [N, C, H, W] in [-1, 1]."""
+    real = torch.cat([*unseen(run)]).float() / 127.5 - 1
+    return real, torch.cat([run.game.rebuild(part) for part in real.split(500)])
+
+
+def same(judge: Classifier, real: Tensor, rebuilt: Tensor) -> float:
+    said = [torch.cat([judge(part)[1] for part in bytes_of(x).split(500)]).argmax(dim=1) for x in (real, rebuilt)]
+    return float((said[0] == said[1]).double().mean())
+
+
+def fineness(images: Tensor) -> float:
+    """The power of images [N, 1, H, W] beyond half of the highest frequency, summed over directions."""
+    power = torch.fft.fft2(images[:, 0]).abs().square().mean(dim=0)  # [H, W]
+    rows, columns = (torch.fft.fftfreq(side).abs() for side in power.shape)
+    return float(power[torch.hypot(rows[:, None], columns[None, :]) > 0.25].sum())
+
+
+PURITY, CORRELATION, NAMED = 0.65, 0.5, 7  # what is asked of codes
+
+
+def code_meaning(run: Run, judge: Classifier) -> float:
+    """The lesser of two figures, each as a share of what is asked: 1 where both are met.
+
+    Asked is that the values of the code of ten are PURITY pure, with NAMED digits that have one (0 with fewer), and
+    that a continuous code goes along with slant or thickness: absolute rank correlation among samples of one value, by
+    the mean over values.
+    """
+    latents = run.latents(range(FIRST_SEED, FIRST_SEED + SAMPLES))
+    values = torch.arange(SAMPLES) % run.game.codes[0]
+    for value in range(run.game.codes[0]):
+        latents[values == value] = run.coded(latents[values == value], {0: value})
+    images = run.generate(latents)
+    said = torch.cat([judge(part)[1] for part in bytes_of(images).split(500)])
+    pure, named = purity(said, values)
+    codes = [latents[:, run.game.latent_dim + first] for first in run.game.bounds[1:-1]]
+    strokes = (slant(images), thickness(images))
+    along = max(
+        abs(sum(spearman(code[values == v], stroke[values == v]) for v in range(run.game.codes[0]))) / run.game.codes[0]
+        for code in codes
+        for stroke in strokes
+    )
+    print(f"purity {pure:.3f}, classes named {named}, rank correlation {along:.3f}")
+    return min(pure / PURITY if named >= NAMED else 0.0, along / CORRELATION)
+
+
+def ink(images: Tensor) -> Tensor:
+    """How much of a pixel is written on, [N, H, W] in [0, 1]."""
+    return images[:, 0].add(1).div(2).clamp(0, 1)
+
+
+def slant(images: Tensor) -> Tensor:
+    """By how much a digit leans: the covariance of x and y over the variance of y, of its ink, [N]."""
+    weight = ink(images) + 1e-6
+    weight = weight / weight.sum(dim=(1, 2), keepdim=True)
+    rows = torch.arange(weight.shape[1], dtype=weight.dtype)[None, :, None]
+    columns = torch.arange(weight.shape[2], dtype=weight.dtype)[None, None, :]
+    y = rows - (weight * rows).sum(dim=(1, 2), keepdim=True)
+    x = columns - (weight * columns).sum(dim=(1, 2), keepdim=True)
+    return (weight * x * y).sum(dim=(1, 2)) / (weight * y * y).sum(dim=(1, 2))
+
+
+def thickness(images: Tensor) -> Tensor:
+    """How broad strokes are: the area of the ink over the length of its outline, [N]."""
+    written = ink(images)
+    outline = written.diff(dim=1).abs().sum(dim=(1, 2)) + written.diff(dim=2).abs().sum(dim=(1, 2))
+    return written.sum(dim=(1, 2)) / outline.clamp(min=1e-6)
 
 
 def seen(run: Run, judge: Classifier) -> Seen:

@@ -1,0 +1,166 @@
+"""Games with an encoder, which finds the latent of an image: VAE-GAN and BiGAN."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from gan_lab.losses import Objective
+from gan_lab.models.base import Terms, losses
+from gan_lab.models.gan import GAN
+
+
+class Encoding(GAN):
+    """A GAN with an encoder beside it. A subclass says how both learn."""
+
+    averaged = ("generator", "encoder")
+
+    def encode(self, images: Tensor) -> Tensor:
+        """The latents of images, [N, latent_dim]."""
+        raise NotImplementedError
+
+    def rebuild(self, images: Tensor) -> Tensor:
+        """Images by way of their latents, in their own shape."""
+        return self.sample(self.encode(images))
+
+    def preview(self, batch: dict[str, Tensor], latents: Tensor, step: int) -> dict[str, Tensor]:
+        """Beside what a GAN shows: pairs of an image and its reconstruction, a row each."""
+        rebuilt = torch.stack([batch["image"], self.rebuild(batch["image"])], dim=1)  # [N, 2, C, H, W]
+        return super().preview(batch, latents, step) | {"rebuilt": rebuilt[:8]}
+
+
+class VAEGAN(Encoding):
+    """A variational autoencoder whose likeness is judged in the critic's features. Larsen et al. 2016 (1512.09300).
+
+    Three players, each with its own loss (algorithm 1): the encoder minimises L_prior + L_llike, the generator, which
+    is the decoder, gamma * L_llike - L_GAN, the discriminator -L_GAN, in which samples of both the prior and the
+    posterior are fake. That the critic learns nothing from L_llike, nor the encoder from L_GAN (section 3.3), needs no
+    stop-gradient: whoever is not at turn is frozen.
+
+    The encoder returns (means, log variances), each [N, latent_dim]. L_llike is half the squared distance of what the
+    critic's `trunk` makes of an image and of its reconstruction, as a mean over the features, times `likeness`;
+    L_prior is the divergence from N(0, 1), a sum over the latent, times `prior`. With `plain` it is a variational
+    autoencoder: the distance is that of pixels, and the critic looks on. Kingma and Welling 2014 (arXiv 1312.6114).
+    """
+
+    players = {"discriminator": ("discriminator",), "encoder": ("encoder",), "generator": ("generator",)}
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        objective: Objective,
+        latent_dim: int = 128,
+        prior: float = 1.0,
+        likeness: float = 1000.0,
+        gamma: float = 1.0,
+        plain: bool = False,
+    ):
+        super().__init__(generator, discriminator, objective, latent_dim, "normal")
+        self.encoder = encoder
+        self.prior, self.likeness, self.gamma, self.plain = prior, likeness, gamma, plain
+
+    def discriminator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+        real = batch["image"]
+        rebuilt, _ = self.posterior(real)
+        sampled = self.generator(self.latent(len(real)))
+        of_prior = self.judge(self.discriminator, real, sampled, step)
+        of_rebuilt = self.judge(self.discriminator, real, rebuilt, step, "rebuilt")
+        return of_prior + of_rebuilt
+
+    def encoder_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+        rebuilt, divergence = self.posterior(batch["image"])
+        return losses(prior=self.prior * divergence, likeness=self.unlike(batch["image"], rebuilt))
+
+    def generator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+        real, z = batch["image"], self.latent(len(batch["image"]))
+        rebuilt, _ = self.posterior(real)
+        likeness = losses(likeness=self.gamma * self.unlike(real, rebuilt))
+        if self.plain:
+            return likeness
+        of_prior = self.fool(self.discriminator, self.generator(z), real, step)
+        of_rebuilt = self.fool(self.discriminator, rebuilt, real, step, "rebuilt")
+        return likeness + of_prior + of_rebuilt + self.pay(self.generator, z, step=step)
+
+    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Reconstructions by way of a draw from the posterior, and its divergence from the prior, a mean over images.
+
+        Kingma and Welling 2014, section 2.4 and appendix B.
+        """
+        mean, log_variance = (x.float() for x in self.encoder(images))
+        z = mean + (0.5 * log_variance).exp() * self.noise("posterior", mean.shape)
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
+        return self.generator(z.to(images.dtype)), divergence
+
+    def unlike(self, images: Tensor, rebuilt: Tensor) -> Tensor:
+        """L_llike (equation 7), or the pixels' distance."""
+        if not self.plain:
+            images, rebuilt = (self.discriminator.trunk(self.objective.alone(x)) for x in (images, rebuilt))
+        return self.likeness * 0.5 * (images.float() - rebuilt.float()).square().mean()
+
+    def encode(self, images: Tensor) -> Tensor:
+        return self.encoder(images)[0]
+
+
+class BiGAN(Encoding):
+    """An encoder that learns with the game. Donahue et al. 2017 (arXiv 1605.09782), equations 3 and 4.
+
+    The discriminator tells (x, E(x)) from (G(z), z); generator and encoder, one player, want both pairs taken for the
+    other kind. A pair is shown as one tensor, [N, C + latent_dim, H, W]: an image and its latent as further channels,
+    the same in all places; so penalties and objectives hold for pairs as for images. The encoder returns latents.
+    """
+
+    players = {"discriminator": ("discriminator",), "generator": ("generator", "encoder")}
+    shows_images = False
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        objective: Objective,
+        latent_dim: int = 50,
+        latent: str = "normal",
+    ):
+        super().__init__(generator, discriminator, objective, latent_dim, latent)
+        self.encoder = encoder
+
+    def discriminator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+        return self.judge(self.discriminator, *self.pairs(batch), step)
+
+    def generator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+        real, fake = self.pairs(batch)
+        mirror = Mirrored(self.discriminator, self.objective.mirrored)
+        terms = self.fool(self.discriminator, fake, real, step) + self.fool(mirror, real, fake, step, "encoder")
+        return terms + self.pay(self.generator, self.latent(len(real)), step=step)
+
+    def pairs(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """(x, E(x)) and (G(z), z), each [N, C + latent_dim, H, W]."""
+        real, z = batch["image"], self.latent(len(batch["image"]))
+        return joined(real, self.encoder(real)), joined(self.generator(z), z)
+
+    def encode(self, images: Tensor) -> Tensor:
+        return self.encoder(images)
+
+    def critic(self, x: Tensor) -> Tensor:
+        """Raw scores of images beside their own latents."""
+        return self.discriminator(self.objective.alone(joined(x, self.encoder(x))))
+
+    def preview(self, batch: dict[str, Tensor], latents: Tensor, step: int) -> dict[str, Tensor]:
+        views = super().preview(batch, latents, step)
+        return {name: images for name, images in views.items() if not name.startswith("shown")}
+
+
+class Mirrored:
+    """A critic to whom real is fake and fake is real."""
+
+    def __init__(self, func: nn.Module, mirror: Callable[[Tensor], Tensor]):
+        self.func, self.mirror = func, mirror
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.mirror(self.func(x))
+
+
+def joined(images: Tensor, latents: Tensor) -> Tensor:
+    return torch.cat([images, latents.to(images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])], dim=1)

@@ -1,0 +1,178 @@
+"""A critic's second head: what it says of a sample is heard by both players, and by whoever asks for samples."""
+
+import json
+import math
+
+import pytest
+import torch
+from helpers import config_of, made, play, trainer_of
+from torch.nn.functional import cross_entropy
+
+import gan_lab
+from gan_lab import launch
+from gan_lab.cli import main
+from gan_lab.errors import ConfigError
+from gan_lab.losses.features import network_of
+from gan_lab.metrics import classifier as classifiers
+from gan_lab.metrics.classes import purity
+from gan_lab.models.heads import Heard
+
+INFO = ["model=infogan", "loss=hinge", "dataset.split=train"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("outputs") / "run"
+    launch.train(config_of(*INFO, "trainer.steps=3", "trainer.evaluate_every=null", "trainer.samples=20"), folder)
+    return folder
+
+
+def test_a_heard_critic_returns_scores_alone_and_keeps_what_was_said():
+    network = made("model=acgan").game.discriminator
+    critic, x = Heard(network), torch.randn(3, 1, 16, 16)
+    score, said = network.eval()(x)
+    assert torch.equal(critic(x), score) and torch.equal(critic.said[0], said)
+    assert score.shape == (3,) and said.shape == (3, 10)
+    assert network_of(critic) is network
+
+
+@pytest.mark.parametrize("loss", ["hinge", "wgan_gp", "relativistic"])
+def test_the_class_terms_are_of_real_and_fake_samples_by_the_label(loss):
+    trainer = trainer_of(config_of("model=acgan", f"loss={loss}"))
+    game, (batch,) = trainer.game, trainer.loader.batch(0)
+    game.noise.at(0, "discriminator", 0)
+    game.eval()
+    terms = game.discriminator_loss(batch, 0).losses
+    fake = game.generator(game.latent(len(batch["label"])), game.told(batch))
+    for name, samples in (("class_real", batch["image"]), ("class_fake", fake)):
+        torch.testing.assert_close(terms[name], cross_entropy(game.discriminator(samples)[1], batch["label"]))
+    game.noise.at(0, "generator", 0)
+    of_fake = game.generator_loss(batch, 0).losses["class_fake"]
+    fake = game.generator(game.latent(len(batch["label"])), game.told(batch))
+    torch.testing.assert_close(of_fake, cross_entropy(game.discriminator(fake)[1], batch["label"]))
+
+
+def test_the_class_weights_multiply_their_terms():
+    heavy = ["model.class_weight=2", "model.generator_class_weight=0"]
+    one, other = (trainer_of(config_of("model=acgan", *words)) for words in ([], heavy))
+    terms = []
+    for trainer in (one, other):
+        (batch,) = trainer.loader.batch(0)
+        trainer.game.noise.at(0, "any", 0)
+        terms.append((trainer.game.discriminator_loss(batch, 0).losses, trainer.game.generator_loss(batch, 0).losses))
+    (a, b), (c, d) = terms
+    torch.testing.assert_close(2 * a["class_real"], c["class_real"])
+    assert b["class_fake"] > 0 and d["class_fake"] == 0
+
+
+def test_attributes_are_told_apart_one_by_one():
+    words = ["dataset=shapes", "dataset.size=100", "dataset.image_size=16", "model.condition=attributes"]
+    words += ["model.num_conditions=21", "model.generator.num_conditions=21", "model.discriminator.outputs=21"]
+    trainer = made("model=acgan", *words, rounds=1)
+    report = trainer.report()
+    assert report["loss/discriminator/class_real"] == pytest.approx(math.log(2), abs=0.1)
+
+
+def test_codes_are_drawn_as_they_are_described():
+    game = made(*INFO, "model.codes=[3,1,2]", "model.generator.num_conditions=[3,1,2]",
+                "model.discriminator.outputs=[3,1,2]").game  # fmt: skip
+    game.noise.at(0, "any", 0)
+    codes = game.drawn(500)
+    assert codes.shape == (500, 6) and game.bounds == [0, 3, 4, 6]
+    assert (codes[:, :3].sum(dim=1) == 1).all() and (codes[:, 4:].sum(dim=1) == 1).all()
+    assert codes[:, :3].mean(dim=0).sub(1 / 3).abs().max() < 0.08
+    assert codes[:, 3].abs().max() <= 1 and codes[:, 3].std() == pytest.approx(3**-0.5, abs=0.05)
+
+
+def test_a_seed_has_its_codes():
+    game = made(*INFO).game
+    latents = game.draw_latents(range(300))
+    assert latents.shape == (300, game.latent_dim + 12) and torch.equal(latents[7], game.draw_latents([7])[0])
+    assert (latents[:, game.latent_dim : -2].sum(dim=1) == 1).all()
+    assert latents[:, game.latent_dim : -2].sum(dim=0).min() > 10
+
+
+def test_what_is_read_back_perfectly_costs_nothing_but_the_constants():
+    game = made(*INFO).game
+    codes = game.drawn(8)
+    sure = torch.cat([codes[:, :10] * 1e3, codes[:, 10:]], dim=1)
+    assert all(value < 1e-6 for value in game.informed(sure, codes).losses.values())
+    blank = game.informed(torch.zeros_like(codes), codes).losses
+    assert blank["code_0"] == pytest.approx(math.log(10)) and blank["code_1"] > 0
+
+
+def test_the_weight_of_the_information_reaches_both_players():
+    trainer = made(*INFO, "model.information=0", rounds=1)
+    report = trainer.report()
+    assert report["loss/discriminator/code_0"] == report["loss/generator/code_0"] == 0
+    report = made(*INFO, rounds=1).report()
+    assert report["loss/discriminator/code_0"] > 1 and report["loss/generator/code_0"] > 1
+
+
+def test_one_code_changes_and_the_rest_is_held():
+    game = made(*INFO).game
+    latents = game.draw_latents(range(4))
+    for code, value in ((0, 3), (1, -1.5), (2, 2.0)):
+        changed = game.with_code(latents, code, value)
+        first, last = game.latent_dim + game.bounds[code], game.latent_dim + game.bounds[code + 1]
+        rest = [i for i in range(latents.shape[1]) if not first <= i < last]
+        assert torch.equal(changed[:, rest], latents[:, rest])
+        told = changed[:, first:last]
+        assert torch.equal(told, torch.eye(10)[[3] * 4] if code == 0 else torch.full((4, 1), value))
+
+
+def test_a_preview_walks_along_every_code():
+    game = play(trainer_of(config_of(*INFO)), 1).game.eval()
+    latents = game.draw_latents(range(30))
+    tables = game.tables(latents)
+    assert {name: tuple(table.shape[:2]) for name, table in tables.items()} == {
+        "fixed": (3, 10), "code_1": (3, 10), "code_2": (3, 10),
+    }  # fmt: skip
+    assert torch.equal(tables["fixed"][:, 4], game.sample(game.with_code(latents[:3], 0, 4)))
+    assert torch.equal(tables["code_2"][:, 0], game.sample(game.with_code(latents[:3], 2, -2.0)))
+
+
+def test_codes_are_asked_for_by_number(run, tmp_path, capsys):
+    assert main(["sample", str(run), "code.0=3", "code.2=-1.5", "n=4", f"out={tmp_path / 'three.png'}"]) == 0
+    loaded = gan_lab.load(run)
+    latents = loaded.coded(loaded.latents([1]), {0: 3, 2: -1.5})
+    assert torch.equal(latents[0, -12:-2], torch.eye(10)[3]) and latents[0, -1] == -1.5
+    for words, sentence in (
+        (["code.3=1"], "code.3=1 asks for a code, and this run has code.0 to code.2"),
+        (["code.0=10"], "code.0=10 must be a whole number from 0 to 9"),
+        (["code.0=0.5"], "code.0=0.5 must be a whole number from 0 to 9"),
+        (["code.x=1"], "code.x=1 must be a code's number and its value"),
+        (["code.1=nan"], "values are finite"),
+        (["label=3"], "label=... asks for a condition, and this run has code"),
+    ):
+        capsys.readouterr()
+        assert main(["sample", str(run), *words]) == 2, words
+        assert sentence in capsys.readouterr().err
+
+
+def test_a_run_without_codes_takes_none(tmp_path, capsys):
+    launch.train(config_of("trainer.steps=1", "trainer.evaluate_every=null"), tmp_path / "run")
+    assert main(["sample", str(tmp_path / "run"), "code.0=1"]) == 2
+    assert "this run has no codes: leave it out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("codes", ["[10,0]", "[10,-1]"])
+def test_codes_that_are_none_are_a_sentence(codes):
+    with pytest.raises(ConfigError, match="must list how many values each code has"):
+        trainer_of(config_of("model=infogan", f"model.codes={codes}"))
+
+
+def test_purity_is_the_share_of_the_most_frequent_class_of_each_value():
+    said = torch.eye(3)[[0, 0, 1, 1, 1, 1]]
+    values = torch.tensor([0, 0, 0, 1, 1, 1])
+    assert purity(said, values) == (pytest.approx(5 / 6), 2)
+    assert purity(torch.eye(3)[[2] * 6], values) == (1.0, 1), "one class is pure, and says nothing"
+
+
+def test_evaluate_says_what_a_code_stands_for(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(classifiers, "IMAGES", 1500)
+    assert main(["evaluate", str(run), "n=40"]) == 0
+    figures = json.loads((run / "summary.json").read_text())["evaluation"]
+    assert 0.1 <= figures["code_purity/0/classifier"]["value"] <= 1
+    assert 1 <= figures["classes_named/0/classifier"]["value"] <= 10
