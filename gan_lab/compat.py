@@ -80,7 +80,7 @@ def hidden_trunk(parts):
     """A term that reads the critic's features needs a critic that shows them."""
     readers = [n for n, p in parts.game.objective.penalties.items() if p.reads_trunk]
     for name in parts.game.critics:
-        if readers and "trunk" not in dict(getattr(parts.game, name).named_children()):
+        if readers and not any(n.endswith("trunk") for n, _ in getattr(parts.game, name).named_modules()):
             yield (
                 f"{readers[0]} reads what the trunk of the {name} makes of a sample, and this {name} has no submodule "
                 f"'trunk'. Set ~loss.penalties.{readers[0]}, or give the network a trunk and a head."

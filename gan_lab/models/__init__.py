@@ -6,5 +6,6 @@ from gan_lab.models.conditional import ConditionalGAN
 from gan_lab.models.encoding import VAEGAN, BiGAN
 from gan_lab.models.gan import GAN
 from gan_lab.models.infogan import InfoGAN
+from gan_lab.models.pyramid import LAPGAN
 
-__all__ = ["ACGAN", "GAN", "VAEGAN", "BiGAN", "ConditionalGAN", "Game", "InfoGAN", "Terms", "losses"]
+__all__ = ["ACGAN", "GAN", "LAPGAN", "VAEGAN", "BiGAN", "ConditionalGAN", "Game", "InfoGAN", "Terms", "losses"]

@@ -1,15 +1,18 @@
 """What classifiers say of a run's pictures: whether they are like real ones, and whether all kinds are there."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from proofs.points import spearman
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from gan_lab.evaluation import labelled
 from gan_lab.metrics import Seen, look
 from gan_lab.metrics.classes import label_accuracy, purity
 from gan_lab.metrics.classifier import Classifier, classifier
+from gan_lab.metrics.frechet import frechet_distance
 from gan_lab.metrics.neighbours import density_coverage
 from gan_lab.metrics.seen import bytes_of
 from gan_lab.run import Run
@@ -169,6 +172,30 @@ def thickness(images: Tensor) -> Tensor:
     written = ink(images)
     outline = written.diff(dim=1).abs().sum(dim=(1, 2)) + written.diff(dim=2).abs().sum(dim=(1, 2))
     return written.sum(dim=(1, 2)) / outline.clamp(min=1e-6)
+
+
+@torch.no_grad()
+def levels_help(run: Run, judge: Classifier) -> float:
+    """The least over a pyramid's levels of how many times nearer to real pictures its work is than plain enlarging.
+
+    Frechet distances in the judge's features, at the level's size, which is enlarged to that of the data to be looked
+    at: of samples as they are below the level, made twice as large, over that of what the level makes of them.
+    """
+    latents = run.latents(range(FIRST_SEED, FIRST_SEED + SAMPLES))
+    stages = [torch.cat(parts) for parts in zip(*map(run.game.generator.stages, latents.split(500)), strict=True)]
+    real = torch.cat([*unseen(run)]).float() / 127.5 - 1
+    full, least = real.shape[2:], float("inf")
+    moments = lambda images: look(judge, bytes_of(large(images, full)).split(500)).moments
+    for below, level in pairwise(stages):
+        wanted = moments(adaptive_avg_pool2d(real, level.shape[2:]))
+        plain, refined = (frechet_distance(wanted, moments(x)) for x in (large(below, level.shape[2:]), level))
+        print(f"{level.shape[2]} pixels: {refined:.3g}, plain enlarging {plain:.3g}")
+        least = min(least, plain / refined)
+    return least
+
+
+def large(images: Tensor, size: torch.Size) -> Tensor:
+    return interpolate(images.clamp(-1, 1), size=tuple(size), mode="bilinear", align_corners=False)
 
 
 def seen(run: Run, judge: Classifier) -> Seen:
