@@ -281,6 +281,8 @@ def job_tag(overrides, keys):
 OmegaConf.register_new_resolver("gan_lab.name", run_name, replace=True)
 OmegaConf.register_new_resolver("gan_lab.tag", job_tag, replace=True)
 OmegaConf.register_new_resolver("gan_lab.times", lambda a, b: a * b, replace=True)
+OmegaConf.register_new_resolver("gan_lab.plus", lambda a, b: a + b, replace=True)
+OmegaConf.register_new_resolver("gan_lab.choose", lambda key, values: values.get(key), replace=True)
 
 
 class OwnFolders(SearchPathPlugin):

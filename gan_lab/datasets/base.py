@@ -25,6 +25,7 @@ class Dataset:
     """
 
     paired = False  # whether source i belongs to image i
+    source_channels: int | None = None
     exact_samples = 0  # how many generated samples `exact` wants to see; 0 where it has nothing to say
     exact_best: str | None = None  # which of its figures, higher being better, chooses a run's best checkpoint
 
@@ -39,8 +40,7 @@ class Dataset:
         source_channels: int | None = None,
         **extras: Tensor,
     ):
-        if jitter < 0:
-            raise ValueError(f"jitter={jitter} must be 0 or more pixels, for example 30 where image_size=256.")
+        check_jitter(jitter)
         self.channels, self.image_size, self.flip, self.jitter = channels, image_size, flip, jitter
         self.source_channels = source_channels
         self.labels, self.classes, self.extras = labels, list(classes), extras
@@ -206,6 +206,11 @@ def check_image_size(*sides: int) -> None:
     for side in sides:
         if side < 1:
             raise ValueError(f"image_size={side} must be at least 1 pixel, for example 32.")
+
+
+def check_jitter(jitter: int) -> None:
+    if jitter < 0:
+        raise ValueError(f"jitter={jitter} must be 0 or more pixels, for example 30 where image_size=256.")
 
 
 def check_fact(name: str, given: int | None, true: int | None) -> None:
