@@ -52,8 +52,8 @@ def hinted(pixels: Tensor, indices: Tensor, most: int, seed: int) -> Tensor:
 def masked(pixels: Tensor, indices: Tensor, most: float, seed: int) -> Tensor:
     """The picture without a rectangle, and where that is, [B, H, W, C + 1].
 
-    Each side of it is half of `most` to `most` of the picture's. Pathak et al. 2016 (arXiv 1604.07379), section 3.3; the
-    channel that tells the hole is Iizuka et al.'s (2017, Globally and locally consistent image completion).
+    Each side of it is half of `most` to `most` of the picture's. Pathak et al. 2016 (arXiv 1604.07379), section 3.3;
+    the channel that tells the hole is that of Iizuka et al. 2017, Globally and locally consistent image completion.
     """
     sides = []
     for name, whole in zip(("height", "width"), pixels.shape[1:3], strict=True):

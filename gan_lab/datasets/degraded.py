@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gan_lab.datasets import degradations
 from gan_lab.datasets.base import Batch, Dataset, check_choice, check_fact, tones
+from gan_lab.datasets.nested import check_of
 
 CHUNK = 1024  # pictures that are degraded at a time
 NEEDS_COLOUR = ("grey", "hints")
@@ -45,21 +46,23 @@ class Degraded(Dataset):
         check_fact("source_channels", source_channels if source_channels is not None else found, found)
         self.of, self.by, self.seed = of, by, seed
         self.factor, self.hints, self.hole = factor, hints, hole
-        super().__init__(
-            of.channels, of.image_size, of.labels, of.classes, flip or of.flip, source_channels=found, **of.extras
-        )
+        super().__init__(of.channels, of.image_size, of.labels, of.classes, flip or of.flip, source_channels=found)
 
     def __len__(self) -> int:
         return len(self.of)
 
     def rows(self, indices: Tensor) -> Batch:
         rows = self.of.rows(indices)
-        return {**rows, "source": self.degrade(rows["image"], indices)}
+        return self.batch(rows, self.degrade(rows["image"], indices))
 
     def load(self) -> Batch:
         whole = self.of.tensors()
         parts = torch.arange(len(self)).split(CHUNK)
-        return {**whole, "source": torch.cat([self.degrade(whole["image"][part], part) for part in parts])}
+        return self.batch(whole, torch.cat([self.degrade(whole["image"][part], part) for part in parts]))
+
+    def batch(self, rows: Batch, source: Tensor) -> Batch:
+        label = {"label": rows["label"]} if self.classes else {}
+        return {"image": rows["image"], "source": source, **label}
 
     def degrade(self, pixels: Tensor, indices: Tensor) -> Tensor:
         """What is left of the pictures uint8 [B, H, W, C] of these rows."""
@@ -82,7 +85,7 @@ class Degraded(Dataset):
         return (source[:, : self.channels],)
 
     def describe(self) -> str:
-        return f"{super().describe()}\nthe source by {self.by}, {tones(self.source_channels)}"
+        return f"{super().describe()}\nthe source is what {self.by} leaves of the image, by seed {self.seed}"
 
 
 CHANNELS = {  # of the source, from those of the image; conf/dataset/degraded.yaml tells the models the same
@@ -92,21 +95,6 @@ CHANNELS = {  # of the source, from those of the image; conf/dataset/degraded.ya
     "downsample": lambda channels: channels,
     "mask": lambda channels: channels + 1,
 }
-
-
-def check_of(of: Dataset, channels: int, image_size: int | list[int]) -> None:
-    """Whether pictures can be made from this dataset, and whether the facts are its own."""
-    if not isinstance(of, Dataset) or of.image_size is None:
-        raise ValueError("of must be a dataset of pictures: choose one with dataset.of=digits, for example.")
-    if of.jitter:
-        raise ValueError(f"of.jitter={of.jitter} is for what trains on the set itself: leave dataset.of.jitter=0.")
-    check_fact("channels", channels, of.channels)
-    sides = [image_size] * 2 if isinstance(image_size, int) else list(image_size)
-    if tuple(sides) != of.image_size:
-        raise ValueError(
-            f"image_size={image_size}, but the pictures of dataset.of have {of.image_size[0]} x {of.image_size[1]} "
-            f"pixels: set dataset.of.image_size instead."
-        )
 
 
 def check_amounts(of: Dataset, by: str, factor: int, hints: int, hole: float) -> None:
