@@ -220,6 +220,9 @@ def explained(error: Exception) -> ConfigError:
         key = found[1].lstrip("+")
         if "An item is already at" in text:
             return ConfigError(f"{key!r} is already set: write {key}=... without the +")
+        if key.startswith("dataset@"):
+            made = "such as dataset=degraded, split_domains or next_frame"
+            return ConfigError(f"{written([key])[0]} is for a dataset that is made of another one, {made}")
         if key in groups():
             return ConfigError(f"~{key} removes nothing; {key}=[] chooses none")
         return ConfigError(f"{where}unknown setting {key!r}{whole_key(key)}")

@@ -99,10 +99,14 @@ class Dataset:
             pixels = torch.where((bits & 1).bool()[:, None, None, None], pixels.flip(2), pixels)
         return pixels
 
-    def middle(self, pixels: Tensor) -> Tensor:
-        """Stored pictures uint8 [B, h, w, C] as they are judged: what `jitter` leaves in the middle, [B, H, W, C]."""
+    def plain(self, indices: Tensor) -> Batch:
+        """Some rows as they are judged: with what `jitter` leaves in the middle of pictures, uint8 [B, H, W, C]."""
+        rows = self.rows(indices)
+        if not self.jitter:
+            return rows
         (height, width), start = self.image_size, self.jitter // 2
-        return pixels[:, start : start + height, start : start + width]
+        middle = slice(None), slice(start, start + height), slice(start, start + width)
+        return {**rows, **{name: rows[name][middle] for name in ("image", "source") if name in rows}}
 
     def truth(self, source: Tensor) -> Tensor | None:
         """What sources, float [N, C, H, W] in [-1, 1], are to become; None where no formula tells."""

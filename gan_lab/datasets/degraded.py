@@ -35,7 +35,7 @@ class Degraded(Dataset):
         flip: bool = False,
         channels: int = 3,
         source_channels: int | None = None,
-        image_size: int | list[int] = 32,
+        image_size: int | list[int] | None = 32,
         num_classes: int | None = None,
     ):
         check_choice("by", by, tuple(CHANNELS))

@@ -24,7 +24,7 @@ class NextFrame(Lazy):
         past: int = 2,
         channels: int = 1,
         source_channels: int | None = None,
-        image_size: int | list[int] = 32,
+        image_size: int | list[int] | None = 32,
         num_classes: int = 0,
     ):
         if not isinstance(of, Moving):

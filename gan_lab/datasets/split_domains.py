@@ -35,7 +35,7 @@ class SplitDomains(Domains):
         flip: bool = False,
         channels: int = 3,
         source_channels: int | None = None,
-        image_size: int | list[int] = 32,
+        image_size: int | list[int] | None = 32,
         num_classes: int = 0,
     ):
         check_choice("by", by, ("class", "transform"))
@@ -101,7 +101,7 @@ def two_classes(of: Dataset, classes: list[str | int] | None) -> list[str]:
     for name in names:
         if name not in of.classes:
             near = nearest(name, of.classes)
-            raise ValueError(f"classes: dataset.of has no class {name}; {near}.")
+            raise ValueError(f"classes: dataset.of has no class {name}; {near}")
     return names
 
 
@@ -111,7 +111,7 @@ def nearest(name: str, classes: list[str]) -> str:
 
     near = get_close_matches(name, classes, n=1, cutoff=0.6)
     listed = f"{', '.join(classes[:12])}{', ...' if len(classes) > 12 else ''}"
-    return f"did you mean {near[0]}?" if near else f"its classes are {listed}"
+    return f"did you mean {near[0]}?" if near else f"its classes are {listed}."
 
 
 def check_transform(of: Dataset, transform: str, flip: bool) -> None:
