@@ -32,9 +32,10 @@ def complaints(parts: Parts) -> list[str]:
 def missing_keys(parts):
     missing = [key for key in parts.game.needs if key not in parts.dataset.gives]
     if missing:
+        suited = "degraded" if "source" in missing else "digits"
         yield (
             f"This model needs {' and '.join(missing)} with each sample, and the dataset gives only "
-            f"{', '.join(parts.dataset.gives)}. Choose a dataset that has it, such as dataset=digits."
+            f"{', '.join(parts.dataset.gives)}. Choose a dataset that has it, such as dataset={suited}."
         )
 
 

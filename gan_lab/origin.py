@@ -85,9 +85,10 @@ def choices_of(folders: list[Path], recorded: dict[str, Any], words: list[str]) 
         chosen[group].names, chosen[group].source = name, f"experiment/{experiment}.yaml"
     typed_ones = {key: value for key, value in parsed(settings(words)) if key in chosen}
     for group, name in [*typed_ones.items(), *((group, name) for group, name in recorded.items() if is_ours(group))]:
-        source = "command line" if group in typed_ones or "@" in group else None
-        if group not in chosen:
-            chosen[group] = Choice(name, "command line", None)
+        is_typed = group in typed_ones or any(word.lstrip("+").startswith(f"{group}=") for word in words)
+        source = "command line" if is_typed else None
+        if group not in chosen:  # of a defaults list inside of a chosen file, or added to it
+            chosen[group] = Choice(name, f"dataset/{recorded['dataset']}.yaml", None if is_typed else name)
         chosen[group].names, chosen[group].source = name, source or chosen[group].source
     return chosen
 
@@ -113,7 +114,7 @@ def file_layers(folders: list[Path], chosen: dict[str, Choice]) -> Iterator[Laye
             yield from file_layer(folders, "", "config", "", is_default=True)
         folder, _, package = group.partition("@")
         for name in choice.files:
-            is_default = group != "experiment" and not package
+            is_default = group != "experiment" and (not package or choice.names == choice.usual)
             yield from file_layer(folders, folder, name, package or folder.replace("/", "."), is_default)
 
 

@@ -106,12 +106,13 @@ def balance(dataset: Dataset) -> Iterator[str]:
 def first_samples(dataset: Dataset, count: int | None, seed: int) -> Tensor:
     """What the critic gets first in a training of this seed: images [N, C, H, W] in [-1, 1], or points [N, D].
 
-    `count` is 64 images or 2,000 points where it is not given.
+    With sources each is a picture of both side by side. `count` is 64 images or 2,000 points where it is not given.
     """
     count = count or (64 if dataset.image_size else 2000)
     loader = Loader(dataset, min(count, len(dataset)), seed=seed, resident=False)
     loader.ahead.batches = 0
-    return loader.batch(0)[0]["image"]
+    (batch,) = loader.batch(0)
+    return dataset.side_by_side(batch) if dataset.source_channels else batch["image"]
 
 
 def plot(points: Tensor) -> np.ndarray:
