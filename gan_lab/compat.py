@@ -42,7 +42,7 @@ def missing_keys(parts):
 def one_label(parts):
     """A condition that is always the same says nothing."""
     labels = parts.dataset.labels
-    if "label" in parts.game.needs and labels is not None and len(labels.unique()) == 1:
+    if {"label", "known_label"} & {*parts.game.needs} and labels is not None and len(labels.unique()) == 1:
         yield (
             f"This model is told the label of each sample, and all {len(labels):,} are of the class "
             f"{parts.dataset.classes[int(labels[0])]}. Set model=dcgan, which needs none."

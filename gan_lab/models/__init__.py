@@ -7,5 +7,6 @@ from gan_lab.models.encoding import VAEGAN, BiGAN
 from gan_lab.models.gan import GAN
 from gan_lab.models.infogan import InfoGAN
 from gan_lab.models.pyramid import LAPGAN
+from gan_lab.models.semi_supervised import SGAN
 
-__all__ = ["ACGAN", "GAN", "LAPGAN", "VAEGAN", "BiGAN", "ConditionalGAN", "Game", "InfoGAN", "Terms", "losses"]
+__all__ = ["ACGAN", "GAN", "LAPGAN", "SGAN", "VAEGAN", "BiGAN", "ConditionalGAN", "Game", "InfoGAN", "Terms", "losses"]

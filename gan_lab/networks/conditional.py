@@ -108,6 +108,29 @@ class TwoHeaded(dcgan.Discriminator):
         return self.head(self.minibatch(x)).flatten(), self.says(x)
 
 
+class Classifier(dcgan.Discriminator):
+    """Images [N, channels, height, width] to logits [N, num_classes]: DCGAN's trunk, dropout, and a linear layer."""
+
+    def __init__(
+        self,
+        channels: int,
+        image_size: int | list[int],
+        num_classes: int,
+        width: int = 64,
+        norm: str = "batch",
+        spectral_norm: bool = False,
+        dropout: float = 0.0,
+    ):
+        super().__init__(channels, image_size, width, norm)
+        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(math.prod(self.shape), num_classes))
+        self.head.apply(dcgan_init)
+        if spectral_norm:
+            add_spectral_norm(self)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.head(self.trunk(image))
+
+
 class ConditionalBatchNorm(nn.Module):
     """Batch norm whose scale and shift follow from the condition: maps [N, C, H, W], conditions [N, num_conditions].
 

@@ -8,7 +8,8 @@ from proofs.points import spearman
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from gan_lab.evaluation import labelled
+from gan_lab.datasets.base import in_play
+from gan_lab.evaluation import labelled, reference_of
 from gan_lab.metrics import Seen, look
 from gan_lab.metrics.classes import label_accuracy, purity
 from gan_lab.metrics.classifier import Classifier, classifier
@@ -216,3 +217,12 @@ def unseen(run: Run) -> Iterator[Tensor]:
     pictures = data.images if run.config["dataset"]["split"] == "test" else data.test_images
     chosen = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(0))[:SAMPLES]
     yield from pictures[chosen].split(500)
+
+
+@torch.no_grad()
+def error(run: Run) -> float:
+    """The share of the test set that a run's own classifier puts into a wrong class."""
+    test, _ = reference_of(run.config, run.dataset)
+    rows = test.tensors()
+    said = torch.cat([run.game.classify(part) for part in in_play(rows["image"]).split(500)]).argmax(dim=1)
+    return float((said != rows["label"]).double().mean())

@@ -1,0 +1,71 @@
+"""A set of which few labels are known: what semi-supervised learning starts from."""
+
+import torch
+from torch import Tensor
+
+from gan_lab.datasets.base import Batch, Dataset, check_fact, in_play
+from gan_lab.datasets.nested import check_of
+from gan_lab.noise import hashed
+
+
+class FewLabels(Dataset):
+    """Pictures of `of`, and beside each one a picture whose label is known: "known_image" with "known_label".
+
+    `num_labelled` pictures, as many of each class, are chosen by `seed`; which of them stands beside a picture follows
+    from (seed, index). "label" is still the picture's own, for judges; a game that reads it has all labels. Salimans et
+    al. 2016 (arXiv 1606.03498), section 5.
+    """
+
+    def __init__(
+        self,
+        of: Dataset,
+        num_labelled: int = 100,
+        seed: int = 0,
+        channels: int = 1,
+        image_size: int | list[int] | None = 16,
+        num_classes: int | None = None,
+    ):
+        check_of(of, channels, image_size)
+        if not of.num_classes:
+            raise ValueError(
+                "the pictures of dataset.of have no labels: choose a set with classes, as dataset.of=mnist."
+            )
+        check_fact("num_classes", num_classes if num_classes is not None else of.num_classes, of.num_classes)
+        each, rest = divmod(num_labelled, of.num_classes)
+        least = int(torch.bincount(of.labels, minlength=of.num_classes).min())
+        if rest or not 0 < each <= least:
+            raise ValueError(
+                f"num_labelled={num_labelled} must be a multiple of the {of.num_classes} classes, with at most {least} "
+                f"of each: set num_labelled={min(max(each, 1), least) * of.num_classes}."
+            )
+        super().__init__(of.channels, of.image_size, of.labels, of.classes, of.flip)
+        self.of, self.seed = of, seed
+        order = torch.randperm(len(of), generator=torch.Generator().manual_seed(seed))
+        chosen = [order[of.labels[order] == label][:each] for label in range(of.num_classes)]
+        self.known = torch.cat(chosen).sort().values  # [num_labelled]
+        self.gives = (*self.gives, "known_image", "known_label")
+
+    def __len__(self) -> int:
+        return len(self.of)
+
+    @property
+    def nbytes(self) -> int:
+        return 2 * super().nbytes
+
+    def rows(self, indices: Tensor) -> Batch:
+        return self.beside(self.of.rows(indices), indices)
+
+    def load(self) -> Batch:
+        return self.beside(self.of.tensors(), torch.arange(len(self)))
+
+    def beside(self, rows: Batch, indices: Tensor) -> Batch:
+        partners = self.known[hashed(indices, self.seed, "partner") % len(self.known)]
+        known = self.of.rows(self.known)["image"]
+        place = torch.searchsorted(self.known, partners)
+        return {**rows, "known_image": known[place], "known_label": self.labels[partners]}
+
+    def prepare(self, rows: Batch, bits: Tensor) -> Batch:
+        return {**super().prepare(rows, bits), "known_image": in_play(self.varied(rows["known_image"], bits >> 31))}
+
+    def describe(self) -> str:
+        return f"{super().describe()}\nof which {len(self.known):,} labels are known, by seed {self.seed}"
