@@ -30,7 +30,7 @@ from gan_lab.metrics import (
 from gan_lab.metrics.classes import label_accuracy, purity
 from gan_lab.metrics.classifier import Labelled, classifier
 from gan_lab.metrics.judgement import OF_PAIRS
-from gan_lab.metrics.neighbours import nearest
+from gan_lab.metrics.neighbours import diversity, nearest
 from gan_lab.metrics.store import digest, kept
 from gan_lab.models import Game
 from gan_lab.nested import levels, with_known
@@ -94,10 +94,14 @@ class Judge:
         known = self.reference.labels is not None and self.reference.num_classes == self.extractor.classes
         return torch.bincount(self.reference.labels, minlength=self.extractor.classes) if known else None
 
+    @property
+    def chosen(self) -> Tensor:
+        """The rows of real pictures that are looked at: all, or a fixed choice."""
+        return torch.randperm(len(self.reference), generator=torch.Generator().manual_seed(0))[: self.most]
+
     def batches(self) -> Iterator[Tensor]:
-        """Real pictures as bytes, uint8 [N, C, H, W]: all of them or a fixed choice."""
-        chosen = torch.randperm(len(self.reference), generator=torch.Generator().manual_seed(0))[: self.most]
-        for part in chosen.split(AT_ONCE):
+        """Real pictures as bytes, uint8 [N, C, H, W], in the order of `chosen`."""
+        for part in self.chosen.split(AT_ONCE):
             yield self.reference.plain(part)["image"].permute(0, 3, 1, 2)
 
 
@@ -124,7 +128,7 @@ def evaluate(
     facts = {"step": run.state["step"], "weights": run.weights, "batch_norm": batch_norm(run.game), "seed": seeds[0]}
     figures = made.figures(drawn(run.game, run.latents(seeds)), **facts)
     if looker is not None and run.game.condition == "label" and looker.classes == run.dataset.num_classes:
-        figures.append(obedience(run, looker, seeds[:CONDITIONED], figures[0]))
+        figures += obedience(run, made, seeds[:CONDITIONED], figures[0])
     if looker is not None and looker.classes and run.game.condition == "code":
         figures += meaning(run, looker, seeds[:CONDITIONED], figures[0])
     if looker is not None and split == "test":
@@ -152,15 +156,23 @@ def novelty(train: Judge, test: Judge, like: Figure) -> Figure:
 
 
 @torch.no_grad()
-def obedience(run: Run, extractor: Extractor, seeds: range, like: Figure) -> Figure:
-    """The share of samples that are of the class that they were told to be; each class is asked for equally often."""
-    latents = run.latents(seeds)
-    asked = torch.arange(len(latents)) % run.dataset.num_classes
-    latents = run.game.asked(latents, torch.nn.functional.one_hot(asked, run.dataset.num_classes))
-    said = [extractor(seen.bytes_of(part).to(run.device))[1].cpu() for part in drawn(run.game, latents)]
+def obedience(run: Run, made: Judge, seeds: range, like: Figure) -> list[Figure]:
+    """Of samples that are told a class, each as often: the share that are of it, and how varied each class is.
+
+    `class_diversity` is the mean distance between two samples of one class, over that between two real pictures of it,
+    as a mean over the classes: 0 where a class has one picture, 1 where samples differ as the data does.
+    """
+    latents, many, title = run.latents(seeds), run.dataset.num_classes, made.extractor.title
+    asked = torch.arange(len(latents)) % many
+    latents = run.game.asked(latents, torch.nn.functional.one_hot(asked, many))
+    looked = [made.extractor(seen.bytes_of(part).to(run.device)) for part in drawn(run.game, latents)]
+    features, said = (torch.cat(parts).cpu() for parts in zip(*looked, strict=True))
+    real = made.real.features
+    labels = made.reference.labels[made.chosen[: len(real)]]
+    varied = [diversity(features[asked == c]) / diversity(real[labels == c]) for c in range(many)]
+    values = {"label_accuracy": label_accuracy(said, asked), "class_diversity": sum(varied) / many}
     protocol = replace(like.protocol, samples=len(latents))
-    value = label_accuracy(torch.cat(said), asked)
-    return Figure(f"label_accuracy/{extractor.title}", value, like.step, protocol)
+    return [Figure(f"{name}/{title}", value, like.step, protocol) for name, value in values.items()]
 
 
 @torch.no_grad()

@@ -101,8 +101,10 @@ def test_evaluate_says_how_many_samples_are_what_they_were_told_to_be(run, tmp_p
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(classifiers, "IMAGES", 1500)
     assert main(["evaluate", str(run), "n=40"]) == 0
-    figure = json.loads((run / "summary.json").read_text())["evaluation"]["label_accuracy/classifier"]
-    assert 0 <= figure["value"] <= 1 and figure["protocol"]["samples"] == 40
+    figures = json.loads((run / "summary.json").read_text())["evaluation"]
+    obeyed, varied = figures["label_accuracy/classifier"], figures["class_diversity/classifier"]
+    assert 0 <= obeyed["value"] <= 1 and obeyed["protocol"]["samples"] == 40
+    assert 0 < varied["value"] < 1, "an untrained generator draws each class much alike"
 
 
 @pytest.mark.parametrize(
