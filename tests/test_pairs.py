@@ -9,7 +9,7 @@ import torch
 from helpers import config_of
 from PIL import Image
 
-from gan_lab import fits
+from gan_lab import cli, fits
 from gan_lab.build import build_dataset, build_game
 from gan_lab.compat import Parts, complaints
 from gan_lab.config import compose
@@ -29,6 +29,7 @@ from gan_lab.evaluation import Judge, labelled, other_split, reference_of, split
 from gan_lab.loader import Loader
 from gan_lab.metrics import Pixels
 from gan_lab.nested import with_known
+from gan_lab.origin import origins
 from gan_lab.overrides import read
 from gan_lab.settings import Trainer
 from gan_lab.survey import first_samples, survey
@@ -728,3 +729,27 @@ def test_points_have_neither_source_nor_jitter():
     points = Gaussian1D(size=10)
     assert points.gives == ("image",) and not points.paired
     assert points.plain(torch.arange(3))["image"].shape == (3, 1)
+
+
+TRIAL = """# @package _global_
+# A trial
+defaults:
+  - override /dataset: degraded
+  - override /dataset@dataset.of: shapes
+  - override /model: gan
+dataset: {by: grey, of: {image_size: 16, size: 100}}
+"""
+
+
+def test_an_experiment_chooses_the_inner_dataset_and_a_run_tells_where_it_came_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own" / "experiment").mkdir(parents=True)
+    (tmp_path / "own" / "experiment" / "trial.yaml").write_text(TRIAL)
+    words = ["trainer.steps=1", "trainer.batch_size=8", "trainer.device=cpu", "trainer.threads=1", "dataset.of.seed=3"]
+    assert cli.main(["train", "--config-dir", "own", "experiment=trial", *words]) in (0, None)
+    (run,) = (tmp_path / "outputs" / "trial").iterdir()
+    found = {each.key: each for each in origins(run)}
+    assert found["dataset@dataset.of"].source == found["dataset.of.size"].source == "experiment/trial.yaml"
+    assert found["dataset.of.seed"].source == "command line" and found["dataset.of.seed"].changed
+    assert found["dataset.of.attributes"].source == "dataset/shapes.yaml"
+    assert (found["dataset.of.size"].value, found["dataset.source_channels"].value) == (100, 1)
