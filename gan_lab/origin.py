@@ -82,7 +82,8 @@ def choices_of(folders: list[Path], recorded: dict[str, Any], words: list[str]) 
     chosen = {group: Choice(name, CONFIG, name) for group, name in usual.items() if is_ours(group)}
     experiment = recorded["experiment"]
     for group, name in overridden(folders, experiment) if experiment else ():
-        chosen[group].names, chosen[group].source = name, f"experiment/{experiment}.yaml"
+        usual_name = chosen[group].usual if group in chosen else None
+        chosen[group] = Choice(name, f"experiment/{experiment}.yaml", usual_name)
     typed_ones = {key: value for key, value in parsed(settings(words)) if key in chosen}
     for group, name in [*typed_ones.items(), *((group, name) for group, name in recorded.items() if is_ours(group))]:
         is_typed = group in typed_ones or any(word.lstrip("+").startswith(f"{group}=") for word in words)
@@ -109,7 +110,8 @@ def overridden(folders: list[Path], experiment: str) -> Iterator[tuple[str, Any]
 
 def file_layers(folders: list[Path], chosen: dict[str, Choice]) -> Iterator[Layer]:
     """What the chosen files set, config.yaml's own values before the experiment's."""
-    for group, choice in chosen.items():
+    is_last = lambda item: item[0] == "experiment" or ("@" in item[0] and not item[0].startswith("dataset@dataset."))
+    for group, choice in sorted(chosen.items(), key=is_last):  # experiments change what a dataset is made of
         if group == "experiment":
             yield from file_layer(folders, "", "config", "", is_default=True)
         folder, _, package = group.partition("@")

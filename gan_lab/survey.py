@@ -58,9 +58,10 @@ class Found:
         self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
         self.beside |= {name: tuple(value.shape[1:]) for name, value in rows.items() if name != "image"}
 
-        # Know a picture again by its bytes
+        # Know a picture, with its source, again by its bytes
         if self.is_image:
-            for i, row in zip(indices.tolist(), data.numpy(), strict=True):
+            whole = torch.cat((data, rows["source"]), dim=3) if "source" in rows else data
+            for i, row in zip(indices.tolist(), whole.numpy(), strict=True):
                 before = self.first.setdefault(hashlib.blake2b(row.tobytes(), digest_size=16).digest(), i)
                 self.copies += [(before, i)] if before != i else []
             deviation = values.std(dim=1, correction=0).amax(dim=1)  # [B], of the liveliest channel

@@ -127,7 +127,5 @@ def stems(names: list[str], prefix: str, path: Path) -> dict[str, str]:
     if len(found) < len(names):
         counts = Counter(name.removeprefix(prefix).rpartition(".")[0] for name in names)
         twice = next(stem for stem, count in counts.items() if count > 1)
-        raise DataError(
-            f"{path} has {counts[twice]} pictures {prefix}{twice}, so which one is meant? Leave one of them."
-        )
+        raise DataError(f"{path} has {counts[twice]} pictures called {prefix}{twice}; leave the one that is meant.")
     return found

@@ -43,7 +43,7 @@ class SplitDomains(Domains):
         check_of(of, channels, image_size)
         check_fact("source_channels", source_channels if source_channels is not None else channels, channels)
         check_fact("num_classes", num_classes, 0)
-        self.of, self.by, self.transform = of, by, transform
+        self.of, self.by, self.transform, self.names = of, by, transform, []
         if by == "class":
             self.names = two_classes(of, classes)
             rows = [torch.nonzero(of.labels == of.classes.index(name)).flatten() for name in self.names]
@@ -68,10 +68,9 @@ class SplitDomains(Domains):
         return torch.cat(made).permute(0, 2, 3, 1).contiguous()
 
     def describe(self) -> str:
-        what = f"sources of class {self.names[0]}, images of class {self.names[1]}"
-        if self.by == "transform":
-            what = f"two halves by seed {self.seed}: sources as they are, images after transform={self.transform}"
-        return f"{super().describe()}\n{what}"
+        halves = f"two halves by seed {self.seed}: sources as they are, images after transform={self.transform}"
+        classes = " to class ".join(self.names)
+        return f"{super().describe()}\n{halves if self.by == 'transform' else f'class {classes}'}"
 
 
 def transformed(images: Tensor, transform: str) -> Tensor:
@@ -95,7 +94,7 @@ def two_classes(of: Dataset, classes: list[str | int] | None) -> list[str]:
     names = [str(name) for name in classes or ()]
     if len(set(names)) != 2:
         raise ValueError(
-            f"classes={classes and names} must be two different ones, first that of the sources, such as "
+            f"classes={names if classes else 'null'} must be two different ones, first that of the sources, such as "
             f"[{of.classes[0]}, {of.classes[-1]}]."
         )
     for name in names:
