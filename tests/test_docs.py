@@ -12,11 +12,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from gan_lab import cli
 from gan_lab.build import build_dataset, build_game
-from gan_lab.commands.sample import Options
+from gan_lab.commands.sample import options_of
 from gan_lab.compat import Parts, complaints
 from gan_lab.config import compose
 from gan_lab.errors import ConfigError
-from gan_lab.options import parse
 from gan_lab.overrides import read, with_demo, with_jobs
 from gan_lab.settings import Trainer
 
@@ -90,7 +89,7 @@ def check(command: str) -> None:
         for job in jobs(words):
             compose(job)
     elif verb == "sample":
-        parse(Options, words[1:], "sample")
+        options_of(words[1:])
     elif verb not in (*cli.verbs(), "--help", "--version"):
         raise ConfigError(f"there is no gan-lab {verb}")
 

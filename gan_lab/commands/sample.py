@@ -52,9 +52,7 @@ def main(argv: list[str]) -> int | None:
     if not argv or {"-h", "--help"} & set(argv):
         print(USAGE)
         return None
-    codes = codes_of([word for word in argv[1:] if word.startswith("code.")])
-    options = parse(Options, [word for word in argv[1:] if not word.startswith("code.")], "sample")
-    options.codes = codes
+    options = options_of(argv[1:])
     seeds = list(range(options.n)) if options.seeds is None else seeds_of(options.seeds)
     check(options, seeds)
 
@@ -73,6 +71,13 @@ def main(argv: list[str]) -> int | None:
         place = error.filename or options.out or run.folder
         raise ResourceError(f"cannot write to {str(place)!r}: {error.strerror}; choose a place with out=...") from error
     return None
+
+
+def options_of(words: list[str]) -> Options:
+    """What `name=value` words ask for, codes among them; ConfigError for a wrong one."""
+    options = parse(Options, [word for word in words if not word.startswith("code.")], "sample")
+    options.codes = codes_of([word for word in words if word.startswith("code.")])
+    return options
 
 
 def draw(run, options: Options, seeds: list[int]) -> Path:
