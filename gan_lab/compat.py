@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from torch import nn
 
 from gan_lab.datasets import Dataset
+from gan_lab.losses.augment import DiffAugment
 from gan_lab.losses.views import Packing
 from gan_lab.models import Game
 from gan_lab.networks.batch_layers import MinibatchDiscrimination
 from gan_lab.networks.resnet import ConditionalBatchNorm, Projection
 from gan_lab.settings import Trainer
+
+WITH_SOURCE = "turned_digits"  # a dataset that gives sources
 
 
 @dataclass
@@ -34,7 +37,17 @@ def missing_keys(parts):
     if missing:
         yield (
             f"This model needs {' and '.join(missing)} with each sample, and the dataset gives only "
-            f"{', '.join(parts.dataset.gives)}. Choose a dataset that has it, such as dataset=digits."
+            f"{', '.join(parts.dataset.gives)}. Choose a dataset that has it, such as "
+            f"dataset={WITH_SOURCE if 'source' in missing else 'digits'}."
+        )
+
+
+def unpaired(parts):
+    """What is shown which picture a source should become must have the right one."""
+    if parts.game.needs_pairs and "source" in parts.dataset.gives and not parts.dataset.paired:
+        yield (
+            "This model learns from pairs, and the sources of this dataset do not belong to its images. "
+            "Set model=cyclegan, which needs no pairs."
         )
 
 
@@ -100,6 +113,16 @@ def views_and_conditions(parts):
             f"The view {views[0]} puts samples in other places of the batch, away from their {conditions[0]}. "
             "Set loss/view=[]."
         )
+
+
+def shifted_pairs(parts):
+    """A view that moves an image moves it away from its source, which stays."""
+    for name, view in parts.game.objective.views.items():
+        if parts.game.needs_pairs and isinstance(view, DiffAugment) and "translation" in view.policy:
+            yield (
+                f"The view {name} moves images away from their sources, which stay where they are. "
+                f"Set loss.views.{name}.policy=[color]."
+            )
 
 
 def uneven_packs(parts):
@@ -182,12 +205,14 @@ def unknown_players(parts):
 
 RULES = (
     missing_keys,
+    unpaired,
     one_label,
     penalised_batch_norm,
     labels_to_nobody,
     hidden_trunk,
     views_of_points,
     views_and_conditions,
+    shifted_pairs,
     uneven_packs,
     unbounded_critic,
     handed_fakes,

@@ -2,6 +2,9 @@
 
 from gan_lab.models.base import Game, Terms, losses
 from gan_lab.models.conditional import ConditionalGAN
+from gan_lab.models.cycle import CycleGAN
 from gan_lab.models.gan import GAN
+from gan_lab.models.sources import SourceGame
+from gan_lab.models.translation import Pix2Pix
 
-__all__ = ["GAN", "ConditionalGAN", "Game", "Terms", "losses"]
+__all__ = ["GAN", "ConditionalGAN", "CycleGAN", "Game", "Pix2Pix", "SourceGame", "Terms", "losses"]
