@@ -83,9 +83,11 @@ class CycleGAN(SourceGame):
         source, image = batch["source"], batch["image"]
         self.remember(source)
         fakes = self.handed.pop(0) if self.reuse_fakes else (self.image_to_source(image), self.source_to_image(source))
-        shown_source, shown_image = self.pools["source"](fakes[0], self.noise), self.pools["image"](fakes[1], self.noise)
-        terms = self.judge(self.critic_source, source, shown_source, step, "source")
-        return terms + self.judge(self.critic_image, image, shown_image, step, "image")
+        fake_source, fake_image = (
+            self.pools[n](x, self.noise) for n, x in zip(("source", "image"), fakes, strict=True)
+        )
+        terms = self.judge(self.critic_source, source, fake_source, step, "source")
+        return terms + self.judge(self.critic_image, image, fake_image, step, "image")
 
     def generator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
         source, image = batch["source"], batch["image"]
