@@ -107,7 +107,8 @@ def views_of_points(parts):
 def views_and_conditions(parts):
     """A view that mixes rows would show the critic a sample beside another sample's condition."""
     views = [n for n, v in parts.game.objective.views.items() if v.couples_batch]
-    conditions = [key for key in parts.game.needs if key != "image"]
+    free = ("image",) if parts.game.needs_pairs else ("image", "source")  # what is not shown beside anything
+    conditions = [key for key in parts.game.needs if key not in free]
     if views and conditions:
         yield (
             f"The view {views[0]} puts samples in other places of the batch, away from their {conditions[0]}. "

@@ -16,12 +16,12 @@ import gan_lab
 from gan_lab import checkpoint, launch, session
 from gan_lab.cli import main
 from gan_lab.distributed import joined
-from gan_lab.errors import ConfigError
+from gan_lab.errors import CheckpointError, ConfigError
 from gan_lab.losses import LeastSquares
 from gan_lab.models import CycleGAN
 from gan_lab.models.fakes import ImagePool
 from gan_lab.models.sources import beside
-from gan_lab.networks import patchgan, translator, unet
+from gan_lab.networks import autoencoder, patchgan, refiner, translator, unet, vgg
 from gan_lab.noise import Noise
 
 PIX2PIX = ["model=pix2pix", "dataset=turned_digits", "dataset.split=train"]
@@ -357,6 +357,110 @@ def test_features_of_a_copy_have_no_gap():
 def test_a_number_that_cannot_be_is_a_sentence(words, sentence):
     with pytest.raises(ValueError, match=sentence):
         cycle_of(1.0, 1.0, **words)
+
+
+# ---- one way --------------------------------------------------------------------------------------------------------
+
+
+DIRECT = ["model=direct", "dataset=turned_digits", "dataset.split=train"]
+
+
+def test_a_direct_game_keeps_near_its_source_by_weight():
+    for near in (10.0, 0.0):
+        game = made(*DIRECT, f"model.near={near}").game
+        game.generator = Times(2.0)
+        terms = game.generator_loss(batch_of(0.25, -1.0), 0).losses
+        assert terms["near"].item() == pytest.approx(10 * 0.25) if near else "near" not in terms
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    """A run whose networks others may borrow."""
+    folder = tmp_path_factory.mktemp("teacher") / "run"
+    launch.train(config_of("model=dcgan", *QUIET), folder)
+    return folder
+
+
+def borrowed(run, **words):
+    return {"_target_": "gan_lab.models.FromRun", "run": str(run), **words}
+
+
+def direct_with(guest) -> dict:
+    config = config_of(*DIRECT, "trainer.batch_size=4")
+    config["model"]["guest"] = guest
+    return config
+
+
+def test_a_guest_comes_from_a_run_and_stays_as_it_was(teacher):
+    trainer = trainer_of(direct_with(borrowed(teacher, network="discriminator", part="trunk")))
+    critic = gan_lab.load(teacher, weights="raw").game.discriminator
+    guest, x = trainer.game.guest, torch.randn(4, 1, 16, 16)
+    assert list(trainer.game.guests) == ["guest"]
+    before = guest(x)
+    torch.testing.assert_close(before, critic.trunk(x))
+    play(trainer, 2)
+    assert torch.equal(guest(x), before) and not any(p.requires_grad for p in guest.parameters())
+    assert trainer.report()["loss/generator/near"] > 0
+    averaged = trainer_of(direct_with(borrowed(teacher, network="discriminator"))).game.guest
+    assert torch.allclose(averaged(x), critic(x)), (
+        "the average follows no discriminator, so its plain weights are taken"
+    )
+
+
+def test_averaged_weights_are_the_guests_unless_raw_ones_are_asked_for(teacher):
+    from gan_lab.build import build
+
+    z = torch.randn(2, 100)
+    for weights_ in ("ema", "raw"):
+        guest = build(borrowed(teacher, network="generator", weights=weights_), key="model.guest")
+        assert torch.equal(guest(z), gan_lab.load(teacher, weights=weights_).game.generator(z))
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "sentence"),
+    [
+        ({"network": "critic"}, ConfigError, "network=critic is no network of .* it has generator, discriminator."),
+        ({"network": "discriminator", "part": "torso"}, ConfigError, "part=torso is no part .* trunk, minibatch, head"),
+        ({"network": "discriminator", "run": "nowhere"}, CheckpointError, "'nowhere' does not exist"),
+    ],
+)
+def test_a_guest_that_is_not_there_is_a_sentence(teacher, words, error, sentence):
+    with pytest.raises(error, match=sentence):
+        trainer_of(direct_with({**borrowed(teacher), **words}))
+
+
+def test_vgg_sees_what_torchvisions_sees(tmp_path):
+    from torchvision.models.vgg import cfgs, make_layers
+
+    torch.manual_seed(0)
+    theirs = make_layers(cfgs["D"][:6])
+    torch.save({f"features.{name}": weight for name, weight in theirs.state_dict().items()}, tmp_path / "vgg.pt")
+    mine = vgg.Features(str(tmp_path / "vgg.pt"), layer="relu2_2")
+    x = torch.rand(2, 3, 16, 16) * 2 - 1
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (vgg.MEAN, vgg.STD))
+    assert torch.allclose(mine(x), theirs[:9](((x + 1) / 2 - mean) / std), atol=1e-5)
+    assert mine(torch.zeros(1, 1, 16, 16)).shape == (1, 128, 8, 8), "grey is a colour too"
+    (tmp_path / "text.pt").write_text("no weights")
+    torch.save({"a": torch.zeros(1)}, tmp_path / "other.pt")
+    for name, sentence in {
+        "text.pt": "cannot be read",
+        "nowhere.pt": "cannot be read",
+        "other.pt": "no weights",
+    }.items():
+        with pytest.raises(ValueError, match=sentence):
+            vgg.Features(str(tmp_path / name))
+    with pytest.raises(ValueError, match="layer=relu6_1 is not known"):
+        vgg.Features(str(tmp_path / "vgg.pt"), layer="relu6_1")
+
+
+@pytest.mark.parametrize(
+    ("network", "size"),
+    [(refiner.Generator(3, 1, width=4, blocks=1), (9, 7)), (autoencoder.Generator(3, 1, 32, width=4), (40, 8))],
+)
+def test_other_translators_take_the_sizes_that_they_name(network, size):
+    assert all(side % network.multiple == 0 for side in size)
+    made = network.eval()(torch.zeros(2, 3, *size))
+    assert made.shape == (2, 1, *size) and made.abs().max() <= 1
 
 
 # ---- data that does not fit -----------------------------------------------------------------------------------------

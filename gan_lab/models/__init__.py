@@ -3,8 +3,21 @@
 from gan_lab.models.base import Game, Terms, losses
 from gan_lab.models.conditional import ConditionalGAN
 from gan_lab.models.cycle import CycleGAN
+from gan_lab.models.direct import Direct
 from gan_lab.models.gan import GAN
+from gan_lab.models.guests import FromRun
 from gan_lab.models.sources import SourceGame
 from gan_lab.models.translation import Pix2Pix
 
-__all__ = ["GAN", "ConditionalGAN", "CycleGAN", "Game", "Pix2Pix", "SourceGame", "Terms", "losses"]
+__all__ = [
+    "GAN",
+    "ConditionalGAN",
+    "CycleGAN",
+    "Direct",
+    "FromRun",
+    "Game",
+    "Pix2Pix",
+    "SourceGame",
+    "Terms",
+    "losses",
+]
