@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from torch import nn
 
 import gan_lab
 from gan_lab import checkpoint, launch, session
+from gan_lab.analysis.steganography import steganography
 from gan_lab.cli import main
+from gan_lab.datasets.turned import TurnedDigits
 from gan_lab.distributed import joined
 from gan_lab.errors import CheckpointError, ConfigError
 from gan_lab.losses import LeastSquares
@@ -402,9 +405,7 @@ def test_a_guest_comes_from_a_run_and_stays_as_it_was(teacher):
     assert torch.equal(guest(x), before) and not any(p.requires_grad for p in guest.parameters())
     assert trainer.report()["loss/generator/near"] > 0
     averaged = trainer_of(direct_with(borrowed(teacher, network="discriminator"))).game.guest
-    assert torch.allclose(averaged(x), critic(x)), (
-        "the average follows no discriminator, so its plain weights are taken"
-    )
+    assert torch.allclose(averaged(x), critic(x)), "which no average follows: its plain weights"
 
 
 def test_averaged_weights_are_the_guests_unless_raw_ones_are_asked_for(teacher):
@@ -463,6 +464,42 @@ def test_other_translators_take_the_sizes_that_they_name(network, size):
     assert made.shape == (2, 1, *size) and made.abs().max() <= 1
 
 
+# ---- what is hidden -------------------------------------------------------------------------------------------------
+
+
+def looked_at(forth: float, back: float, **options) -> dict[str, float]:
+    """The figures of a cycle whose translators multiply."""
+    game, dataset = cycle_of(forth, back).eval(), TurnedDigits("train")
+    run = SimpleNamespace(game=game, dataset=dataset, device=torch.device("cpu"))
+    return steganography(run, n=20, **options).figures
+
+
+def test_a_way_back_that_needs_faint_patterns_is_found_out():
+    honest, hidden = looked_at(-1.0, -1.0), looked_at(0.01, 100.0)
+    assert honest["error"] < 1e-6 and hidden["error"] < 1e-5, "both come back"
+    assert honest["sensitivity"] == pytest.approx(1, abs=0.01)
+    assert hidden["sensitivity"] == pytest.approx(100, rel=0.01)
+    assert honest["error/4"] == pytest.approx(2 * 4 / 255, rel=0.02) and hidden["error/4"] > hidden["unrelated"]
+    assert honest["error/bytes"] < 1e-5 and hidden["error/bytes"] > 0.1, "a file of eight bits loses the message"
+
+
+def test_the_other_way_is_looked_at_where_it_is_asked_for():
+    assert looked_at(2.0, 0.5, direction="back", level=3)["sensitivity"] == pytest.approx(2, rel=0.01)
+    assert looked_at(2.0, 0.5, level=3)["sensitivity"] == pytest.approx(0.5, rel=0.01)
+    with pytest.raises(ConfigError, match="direction=up is not known"):
+        looked_at(1.0, 1.0, direction="up")
+
+
+def test_the_command_looks_for_hidden_messages_in_both_ways_only(runs, capsys):
+    assert main(["analyze", str(runs / "cycle"), "what=steganography", "n=8"]) == 0
+    assert (runs / "cycle" / "analysis" / "steganography" / "steganography.png").is_file()
+    assert "sensitivity" in capsys.readouterr().out
+    assert main(["analyze", str(runs / "pix2pix"), "what=steganography"]) == 2
+    assert "choose a run of a two-way game" in capsys.readouterr().err
+    assert main(["analyze", str(runs / "pix2pix"), "what=traversal"]) == 2
+    assert "its latents are pictures" in capsys.readouterr().err
+
+
 # ---- data that does not fit -----------------------------------------------------------------------------------------
 
 
@@ -472,8 +509,6 @@ def test_data_without_sources_is_told_of_some_that_has_them():
 
 
 def test_pairs_are_asked_for_where_they_are_needed(monkeypatch):
-    from gan_lab.datasets.turned import TurnedDigits
-
     monkeypatch.setattr(TurnedDigits, "paired", False)
     with pytest.raises(ConfigError, match="learns from pairs.* Set model=cyclegan"):
         made(*PIX2PIX)
