@@ -12,6 +12,7 @@ from typing import Any
 
 from gan_lab.choices import CONFIG, find_run, stored
 from gan_lab.errors import CheckpointError
+from gan_lab.nested import everywhere
 
 RECORD, SUMMARY, TABLE = "job.json", "summary.json", "metrics.csv"
 ENDED = ("finished", "stopped", "diverged", "failed")
@@ -50,7 +51,8 @@ class Result:
         """How the value was made: on which data and, as far as the run says, by whom; of a loss its class."""
         if name.startswith("loss/"):
             return {"loss": self.config["loss"]["_target_"]}
-        data = {key: value for key, value in self.config["dataset"].items() if key not in ELSEWHERE}
+        here = lambda node: {key: value for key, value in node.items() if key not in ELSEWHERE}
+        data = everywhere(self.config["dataset"], here)
         made = {key: value for key, value in self.protocols.get(name, {}).items() if (key, value) != NO_BATCH_NORM}
         return {"dataset": data, "batch_norm": "eval", **made} if self.is_judged(name) else {}
 

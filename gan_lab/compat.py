@@ -13,8 +13,6 @@ from gan_lab.networks.batch_layers import MinibatchDiscrimination
 from gan_lab.networks.resnet import ConditionalBatchNorm, Projection
 from gan_lab.settings import Trainer
 
-WITH_SOURCE = "turned_digits"  # a dataset that gives sources
-
 
 @dataclass
 class Parts:
@@ -35,16 +33,16 @@ def complaints(parts: Parts) -> list[str]:
 def missing_keys(parts):
     missing = [key for key in parts.game.needs if key not in parts.dataset.gives]
     if missing:
+        suited = "degraded" if "source" in missing else "digits"
         yield (
             f"This model needs {' and '.join(missing)} with each sample, and the dataset gives only "
-            f"{', '.join(parts.dataset.gives)}. Choose a dataset that has it, such as "
-            f"dataset={WITH_SOURCE if 'source' in missing else 'digits'}."
+            f"{', '.join(parts.dataset.gives)}. Choose a dataset that has it, such as dataset={suited}."
         )
 
 
 def unpaired(parts):
     """What is shown which picture a source should become must have the right one."""
-    if parts.game.needs_pairs and "source" in parts.dataset.gives and not parts.dataset.paired:
+    if parts.game.needs_pairs and parts.dataset.source_channels and not parts.dataset.paired:
         yield (
             "This model learns from pairs, and the sources of this dataset do not belong to its images. "
             "Set model=cyclegan, which needs no pairs."

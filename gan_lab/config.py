@@ -220,6 +220,9 @@ def explained(error: Exception) -> ConfigError:
         key = found[1].lstrip("+")
         if "An item is already at" in text:
             return ConfigError(f"{key!r} is already set: write {key}=... without the +")
+        if key.startswith("dataset@"):
+            made = "such as dataset=degraded, split_domains or next_frame"
+            return ConfigError(f"{written([key])[0]} is for a dataset that is made of another one, {made}")
         if key in groups():
             return ConfigError(f"~{key} removes nothing; {key}=[] chooses none")
         return ConfigError(f"{where}unknown setting {key!r}{whole_key(key)}")
@@ -281,6 +284,8 @@ def job_tag(overrides, keys):
 OmegaConf.register_new_resolver("gan_lab.name", run_name, replace=True)
 OmegaConf.register_new_resolver("gan_lab.tag", job_tag, replace=True)
 OmegaConf.register_new_resolver("gan_lab.times", lambda a, b: a * b, replace=True)
+OmegaConf.register_new_resolver("gan_lab.plus", lambda a, b: a + b, replace=True)
+OmegaConf.register_new_resolver("gan_lab.choose", lambda key, values: values.get(key), replace=True)
 
 
 class OwnFolders(SearchPathPlugin):

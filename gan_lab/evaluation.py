@@ -33,6 +33,7 @@ from gan_lab.metrics.judgement import OF_PAIRS
 from gan_lab.metrics.neighbours import nearest
 from gan_lab.metrics.store import digest, kept
 from gan_lab.models import Game
+from gan_lab.nested import levels, with_known
 from gan_lab.run import Run
 
 EXTRACTORS = ("classifier", "inception", "pixels")
@@ -97,7 +98,7 @@ class Judge:
         """Real pictures as bytes, uint8 [N, C, H, W]: all of them or a fixed choice."""
         chosen = torch.randperm(len(self.reference), generator=torch.Generator().manual_seed(0))[: self.most]
         for part in chosen.split(AT_ONCE):
-            yield self.reference.rows(part)["image"].permute(0, 3, 1, 2)
+            yield self.reference.plain(part)["image"].permute(0, 3, 1, 2)
 
 
 def evaluate(
@@ -180,7 +181,7 @@ def batch_norm(game: Game) -> str:
 
 def reference_of(config: dict, dataset: Dataset, say=print) -> tuple[Dataset, str]:
     """What a report is made against, and its name: the test split, or the training data where nothing is held out."""
-    name = config["dataset"].get("split") or "train"
+    name = split_of(config)
     if dataset.image_size is None:
         return dataset, "truth"
     test = None if name in ("all", "test") else other_split(config, "test")
@@ -192,14 +193,19 @@ def reference_of(config: dict, dataset: Dataset, say=print) -> tuple[Dataset, st
 
 
 def other_split(config: dict, split: str) -> Dataset | None:
-    """All of the same data with another split; None where there is none."""
-    if "split" not in config["dataset"]:
+    """All of the same data with another split, also of what a dataset is made of; None where there is none."""
+    if not any("split" in level for level in levels(config["dataset"])):
         return None
-    whole = {"share": 1.0} if "share" in config["dataset"] else {}
+    node = with_known(config["dataset"], split=split, share=1.0, jitter=0)
     try:
-        return build_dataset({**config, "dataset": {**config["dataset"], "split": split, **whole}})
+        return build_dataset({**config, "dataset": node})
     except (ConfigError, DataError):
         return None
+
+
+def split_of(config: dict) -> str:
+    """The split that a run is trained on; what has none is taken for train."""
+    return next((level["split"] for level in levels(config["dataset"]) if "split" in level), None) or "train"
 
 
 def labelled(config: dict, dataset: Dataset, key: str = "label") -> Labelled:
@@ -210,13 +216,14 @@ def labelled(config: dict, dataset: Dataset, key: str = "label") -> Labelled:
     if key not in dataset.gives:
         what = f"{key.removesuffix('s')}s"
         raise ConfigError(f"This data has no {what}, so that no classifier can learn from it: choose extractor=pixels.")
-    is_whole = config["dataset"].get("split") == "train" and config["dataset"].get("share", 1.0) == 1.0
+    settings = [level for level in levels(config["dataset"]) if "split" in level]
+    is_whole = bool(settings) and settings[0]["split"] == "train" and settings[0].get("share", 1.0) == 1.0
     train = dataset if is_whole else other_split(config, "train")
     train, test = digits_of(train or dataset), digits_of(other_split(config, "test")) if train else None
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
     fifth = 0 if test else len(train) // 5
     held = torch.arange(len(test)) if test else order[:fifth]
-    learnt, examined = train.rows(order[fifth:][: LEARNT[0]]), (test or train).rows(held[: LEARNT[1]])
+    learnt, examined = train.plain(order[fifth:][: LEARNT[0]]), (test or train).plain(held[: LEARNT[1]])
     pictures = [rows["image"].permute(0, 3, 1, 2) for rows in (learnt, examined)]
     count = train.num_classes if key == "label" else learnt[key].shape[1]
     return Labelled(pictures[0], learnt[key], pictures[1], examined[key], count)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from gan_lab import checkpoint
 from gan_lab.datasets import Dataset
 from gan_lab.errors import ConfigError
-from gan_lab.evaluation import Judge, batch_norm, drawn, extractor_of
+from gan_lab.evaluation import Judge, batch_norm, drawn, extractor_of, split_of
 from gan_lab.logbook import Logbook
 from gan_lab.metrics import Figure, lower_is_better
 from gan_lab.settings import Trainer as Settings
@@ -123,8 +123,7 @@ def evaluator_of(config: dict, settings: Settings, dataset: Dataset, device) -> 
         return None
     points = dataset.image_size is None
     extractor = None if points else extractor_of(settings.evaluate_with, config, dataset)
-    split = config["dataset"].get("split") or "train"
-    judge = Judge(dataset, split, extractor, REFERENCE, device)
+    judge = Judge(dataset, split_of(config), extractor, REFERENCE, device)
     usual = f"exact/{dataset.exact_best}" if points else judge.names[0]
     metric = settings.best_metric or (usual if usual in judge.names else None)
     if metric is not None and metric not in judge.names:

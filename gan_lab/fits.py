@@ -2,15 +2,17 @@
 
 import json
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from gan_lab import compat
-from gan_lab.build import build_dataset, build_game
+from gan_lab.build import build_dataset, build_game, resolve
 from gan_lab.choices import choices
 from gan_lab.config import compose
 from gan_lab.datasets import Dataset
 from gan_lab.errors import ConfigError
+from gan_lab.nested import levels
 from gan_lab.settings import Trainer
 
 NARROW = 8  # channels of each network: what fits does not depend on them
@@ -21,9 +23,18 @@ ON_DISK = {"root", "path", "download"}  # a dataset with one of these settings r
 class Facts(Dataset):
     """A dataset of which only the facts in its YAML are known: its files need not be there."""
 
-    def __init__(self, channels: int, image_size: int | list[int], num_classes: int | None):
+    def __init__(
+        self,
+        channels: int,
+        image_size: int | list[int],
+        num_classes: int | None,
+        source_channels: int | None = None,
+        paired: bool = False,
+    ):
         sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-        super().__init__(channels, sides, classes=[str(number) for number in range(num_classes or 0)])
+        classes = [str(number) for number in range(num_classes or 0)]
+        super().__init__(channels, sides, classes=classes, source_channels=source_channels)
+        self.paired = paired
 
     def __len__(self) -> int:
         return 2**31
@@ -48,11 +59,13 @@ def complaints(words: list[str]) -> list[str] | None:
 def dataset_of(config: dict[str, Any]) -> Dataset:
     """The dataset itself, or its facts where it reads files."""
     node = config["dataset"]
-    return facts_of(node) if ON_DISK & node.keys() else built(json.dumps([node, config["trust"]]))
+    is_on_disk = any(ON_DISK & level.keys() for level in levels(node))
+    return facts_of(node, config["trust"]) if is_on_disk else built(json.dumps([node, config["trust"]]))
 
 
-def facts_of(node: dict[str, Any]) -> Facts:
-    return Facts(node["channels"], node["image_size"], node["num_classes"])
+def facts_of(node: dict[str, Any], trust: Sequence[str] = ()) -> Facts:
+    paired = resolve(node["_target_"], tuple(trust)).paired
+    return Facts(node["channels"], node["image_size"], node["num_classes"], node.get("source_channels"), paired)
 
 
 @cache

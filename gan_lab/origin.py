@@ -82,12 +82,14 @@ def choices_of(folders: list[Path], recorded: dict[str, Any], words: list[str]) 
     chosen = {group: Choice(name, CONFIG, name) for group, name in usual.items() if is_ours(group)}
     experiment = recorded["experiment"]
     for group, name in overridden(folders, experiment) if experiment else ():
-        chosen[group].names, chosen[group].source = name, f"experiment/{experiment}.yaml"
+        usual_name = chosen[group].usual if group in chosen else None
+        chosen[group] = Choice(name, f"experiment/{experiment}.yaml", usual_name)
     typed_ones = {key: value for key, value in parsed(settings(words)) if key in chosen}
     for group, name in [*typed_ones.items(), *((group, name) for group, name in recorded.items() if is_ours(group))]:
-        source = "command line" if group in typed_ones or "@" in group else None
-        if group not in chosen:
-            chosen[group] = Choice(name, "command line", None)
+        is_typed = group in typed_ones or any(word.lstrip("+").startswith(f"{group}=") for word in words)
+        source = "command line" if is_typed else None
+        if group not in chosen:  # of a defaults list inside of a chosen file, or added to it
+            chosen[group] = Choice(name, f"dataset/{recorded['dataset']}.yaml", None if is_typed else name)
         chosen[group].names, chosen[group].source = name, source or chosen[group].source
     return chosen
 
@@ -108,12 +110,13 @@ def overridden(folders: list[Path], experiment: str) -> Iterator[tuple[str, Any]
 
 def file_layers(folders: list[Path], chosen: dict[str, Choice]) -> Iterator[Layer]:
     """What the chosen files set, config.yaml's own values before the experiment's."""
-    for group, choice in chosen.items():
+    is_last = lambda item: item[0] == "experiment" or ("@" in item[0] and not item[0].startswith("dataset@dataset."))
+    for group, choice in sorted(chosen.items(), key=is_last):  # experiments change what a dataset is made of
         if group == "experiment":
             yield from file_layer(folders, "", "config", "", is_default=True)
         folder, _, package = group.partition("@")
         for name in choice.files:
-            is_default = group != "experiment" and not package
+            is_default = group != "experiment" and (not package or choice.names == choice.usual)
             yield from file_layer(folders, folder, name, package or folder.replace("/", "."), is_default)
 
 

@@ -18,6 +18,7 @@ LOOKING = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info",
 OURS = {"--dry-run", "-n", "--config-dir", "-cd", "--resume"}
 
 PLACES = {"path", "root", "name", "dir", "file", "folder"}  # the last word of a setting that takes text, often a path
+NESTED = re.compile(r"dataset([./]of)+")  # the dataset of which another one is made
 PLAIN = re.compile(r"(?!(?:true|false|null|nan|inf)$)(?:[A-Za-z_/]|\.(?!\d))[\w./:@%+-]*", re.ASCII | re.IGNORECASE)
 FUNCTION = re.compile(r"(choice|range|glob|sort|shuffle|interval|tag|str|int|float|bool)\(.*\)")
 
@@ -108,12 +109,17 @@ def with_demo(overrides: list[str]) -> list[str]:
 
 
 def rewritten(word: str, is_sweep: bool = False) -> str:
-    """One setting in Hydra's grammar; `a.b=c` becomes `++a.b=c`, the schema says what may be set."""
+    """One setting in Hydra's grammar; `a.b=c` becomes `++a.b=c`, the schema says what may be set.
+
+    `dataset.of=c` or `dataset/of=c` chooses c of the datasets, for the place dataset.of.
+    """
     if word.startswith("~"):
         return word
     key, equals, value = word.partition("=")
     if not equals or not key.strip("+"):
         raise ConfigError(f"{word!r} is not a setting, which is written name=value, e.g. trainer.steps=500")
+    if NESTED.fullmatch(key) and not value.startswith("{"):
+        return f"dataset@{key.replace('/', '.')}={value}"
     value = re.sub(r"(^|,)~(?=/)", lambda match: match[1] + str(Path.home()), value)
     value = "null" if value == "None" else as_text(key, value, is_sweep)
     is_free = not key.startswith(("+", "hydra.")) and not {"@", "/"} & set(key)
@@ -158,5 +164,5 @@ def tag(overrides: list[str], keys: list[str]) -> str:
 
 
 def written(overrides: list[str]) -> list[str]:
-    """Settings as the user wrote them, without the mark of `rewritten`."""
-    return [override.removeprefix("++") for override in overrides]
+    """Settings as the user wrote them, without the marks of `rewritten`."""
+    return [override.removeprefix("++").removeprefix("dataset@") for override in overrides]

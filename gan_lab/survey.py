@@ -58,9 +58,10 @@ class Found:
         self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
         self.beside |= {name: tuple(value.shape[1:]) for name, value in rows.items() if name != "image"}
 
-        # Know a picture again by its bytes
+        # Know a picture, with its source, again by its bytes
         if self.is_image:
-            for i, row in zip(indices.tolist(), data.numpy(), strict=True):
+            whole = torch.cat((data, rows["source"]), dim=3) if "source" in rows else data
+            for i, row in zip(indices.tolist(), whole.numpy(), strict=True):
                 before = self.first.setdefault(hashlib.blake2b(row.tobytes(), digest_size=16).digest(), i)
                 self.copies += [(before, i)] if before != i else []
             deviation = values.std(dim=1, correction=0).amax(dim=1)  # [B], of the liveliest channel
@@ -106,12 +107,13 @@ def balance(dataset: Dataset) -> Iterator[str]:
 def first_samples(dataset: Dataset, count: int | None, seed: int) -> Tensor:
     """What the critic gets first in a training of this seed: images [N, C, H, W] in [-1, 1], or points [N, D].
 
-    `count` is 64 images or 2,000 points where it is not given.
+    With sources each is a picture of both side by side. `count` is 64 images or 2,000 points where it is not given.
     """
     count = count or (64 if dataset.image_size else 2000)
     loader = Loader(dataset, min(count, len(dataset)), seed=seed, resident=False)
     loader.ahead.batches = 0
-    return loader.batch(0)[0]["image"]
+    (batch,) = loader.batch(0)
+    return dataset.side_by_side(batch) if dataset.source_channels else batch["image"]
 
 
 def plot(points: Tensor) -> np.ndarray:

@@ -27,6 +27,7 @@ from proofs.task import RESULT, Task
 
 from gan_lab.commands.sample import seeds_of
 from gan_lab.errors import ConfigError, GanLabError
+from gan_lab.nested import with_known
 from gan_lab.sweep import claimed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -116,8 +117,8 @@ def run(claim: Claim, side: str, seed: int, data: str | None = None) -> dict[str
     if not done:
         folder = claimed(place)
         config = claim.sides[side] | {"seed": seed}
-        if data and "root" in config["dataset"]:
-            config["dataset"] = config["dataset"] | {"root": data}
+        if data:
+            config["dataset"] = with_known(config["dataset"], root=data)
         task = Task(config, [*claim.words(side), f"seed={seed}"], claim.proof.measure, str(folder))
         with (folder / "log.txt").open("w", encoding="utf-8") as log:
             code = start(task, repository, log)

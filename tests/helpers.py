@@ -17,6 +17,7 @@ from gan_lab import session
 from gan_lab.build import build_dataset
 from gan_lab.distributed import World
 from gan_lab.errors import ConfigError
+from gan_lab.overrides import NESTED
 
 ROOT = Path(gan_lab.__file__).parents[1]
 CONF = ROOT / "conf"
@@ -45,6 +46,7 @@ def config_of(*words: str) -> dict:
     pairs = [word.split("=", maxsplit=1) for word in words]
     chosen = {"dataset": "digits", "model": "gan", "loss": "non_saturating", "optimizer": "adam", "trainer": "default"}
     chosen |= {key: value for key, value in pairs if key in GROUPS}
+    nested = {key: value for key, value in pairs if NESTED.fullmatch(key)}
     config = {group: OmegaConf.create(yaml_of(group, name)) for group, name in chosen.items()}
     config |= {"seed": 0, "optimizer_overrides": {}, "trust": [], "run": {"name": "test", "root": "outputs"}}
     config = OmegaConf.create(config)
@@ -52,8 +54,10 @@ def config_of(*words: str) -> dict:
         if group in INNER:
             for name in chosen_names.split("+"):
                 config = OmegaConf.merge(config, packaged(group, name))
+    for key, name in nested.items():
+        OmegaConf.update(config, key.replace("/", "."), yaml_of("dataset", name), merge=False)
     narrow(config.model)
-    values = TINY | {key: yaml.safe_load(value) for key, value in pairs if key not in (*GROUPS, *INNER)}
+    values = TINY | {key: yaml.safe_load(value) for key, value in pairs if key not in (*GROUPS, *INNER, *nested)}
     for key, value in values.items():
         OmegaConf.update(config, key, value, force_add=True)
     return OmegaConf.to_container(config, resolve=True)
@@ -71,7 +75,12 @@ def packaged(group, name):
 
 @cache
 def yaml_of(group, name):
-    return OmegaConf.to_container(OmegaConf.load(CONF / group / f"{name}.yaml"))
+    values = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{name}.yaml"))
+    defaults = [entry for entry in values.pop("defaults", []) if isinstance(entry, dict)]
+    for place, inner in (item for entry in defaults for item in entry.items()):  # as `/dataset@of: digits`
+        folder, _, key = place.removeprefix("/").partition("@")
+        values[key] = yaml_of(folder, inner)
+    return values
 
 
 def narrow(node):

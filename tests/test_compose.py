@@ -7,7 +7,8 @@ from gan_lab.config import compose
 from gan_lab.errors import ConfigError
 
 OWN = {
-    choice: ["dataset.path=/pictures"] for choice in ("dataset=folder", "experiment=my_images")
+    choice: ["dataset.path=/pictures"]
+    for choice in ("dataset=folder", "dataset=paired_folder", "dataset=unpaired_folder", "experiment=my_images")
 }  # what only the user can give
 EACH = [f"{group}={name}" for group in groups() for name in choices(group)]
 

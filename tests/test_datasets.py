@@ -161,6 +161,8 @@ CONFIGS = sorted((Path(__file__).parents[1] / "conf" / "dataset").glob("*.yaml")
 def test_a_config_opens_with_what_it_is_and_states_every_argument_and_fact(path):
     config = yaml.safe_load(path.read_text())
     signature = inspect.signature(resolve(config.pop("_target_")))
+    if "defaults" in config:  # of what it is made of
+        config |= {next(iter(entry)).partition("@")[2]: {} for entry in config.pop("defaults") if entry != "_self_"}
     assert path.read_text().startswith("# ")
     assert set(config) == set(signature.parameters)
     assert {"channels", "image_size", "num_classes"} <= set(config)

@@ -16,8 +16,8 @@ from torch import nn
 import gan_lab
 from gan_lab import checkpoint, launch, session
 from gan_lab.analysis.steganography import steganography
+from gan_lab.build import build_dataset
 from gan_lab.cli import main
-from gan_lab.datasets.turned import TurnedDigits
 from gan_lab.distributed import joined
 from gan_lab.errors import CheckpointError, ConfigError
 from gan_lab.losses import LeastSquares
@@ -27,8 +27,9 @@ from gan_lab.models.sources import beside
 from gan_lab.networks import autoencoder, patchgan, refiner, translator, unet, vgg
 from gan_lab.noise import Noise
 
-PIX2PIX = ["model=pix2pix", "dataset=turned_digits", "dataset.split=train"]
-CYCLE = ["model=cyclegan", "dataset=turned_digits", "dataset.split=train", "loss=least_squares"]
+PIX2PIX = ["model=pix2pix", "dataset=degraded", "dataset.by=downsample"]
+DOMAINS = ["dataset=split_domains"]
+CYCLE = ["model=cyclegan", *DOMAINS, "loss=least_squares"]
 FEW = ["model.source_to_image.blocks=1", "model.image_to_source.blocks=1"]
 QUIET = ["trainer.steps=2", "trainer.evaluate_every=null"]
 
@@ -189,12 +190,12 @@ def test_before_the_first_turn_each_seed_has_noise_of_its_own():
     assert not torch.equal(latents[0], latents[1]) and latents.min() >= -1 and latents.max() <= 1
 
 
-def test_tables_show_grey_and_colour_alike_and_the_last_of_several_pictures():
+def test_tables_show_grey_and_colour_alike_and_the_first_of_several_pictures():
     grey, colour, film = torch.rand(9, 1, 4, 4), torch.rand(9, 3, 4, 4), torch.rand(9, 6, 4, 4)
     table = beside(grey, colour, film)
     assert table.shape == (8, 3, 3, 4, 4)
-    assert torch.equal(table[:, 0, 0], table[:, 0, 2]) and torch.equal(table[:, 2], film[:8, 3:])
-    assert beside(grey, torch.rand(9, 4, 4, 4)).shape == (8, 2, 1, 4, 4)
+    assert torch.equal(table[:, 0, 0], table[:, 0, 2]) and torch.equal(table[:, 2], film[:8, :3])
+    assert torch.equal(beside(grey, film[:, :2])[:, 1], film[:8, :1])
 
 
 def test_previews_hold_input_output_and_truth_or_the_way_back():
@@ -365,7 +366,7 @@ def test_a_number_that_cannot_be_is_a_sentence(words, sentence):
 # ---- one way --------------------------------------------------------------------------------------------------------
 
 
-DIRECT = ["model=direct", "dataset=turned_digits", "dataset.split=train"]
+DIRECT = ["model=direct", *DOMAINS]
 
 
 def test_a_direct_game_keeps_near_its_source_by_weight():
@@ -469,7 +470,7 @@ def test_other_translators_take_the_sizes_that_they_name(network, size):
 
 def looked_at(forth: float, back: float, **options) -> dict[str, float]:
     """The figures of a cycle whose translators multiply."""
-    game, dataset = cycle_of(forth, back).eval(), TurnedDigits("train")
+    game, dataset = cycle_of(forth, back).eval(), build_dataset(config_of(*DOMAINS))
     run = SimpleNamespace(game=game, dataset=dataset, device=torch.device("cpu"))
     return steganography(run, n=20, **options).figures
 
@@ -504,14 +505,13 @@ def test_the_command_looks_for_hidden_messages_in_both_ways_only(runs, capsys):
 
 
 def test_data_without_sources_is_told_of_some_that_has_them():
-    with pytest.raises(ConfigError, match="needs source with each sample.*such as dataset=turned_digits"):
+    with pytest.raises(ConfigError, match="needs source with each sample.*such as dataset=degraded"):
         made("model=pix2pix")
 
 
-def test_pairs_are_asked_for_where_they_are_needed(monkeypatch):
-    monkeypatch.setattr(TurnedDigits, "paired", False)
+def test_pairs_are_asked_for_where_they_are_needed():
     with pytest.raises(ConfigError, match="learns from pairs.* Set model=cyclegan"):
-        made(*PIX2PIX)
+        made("model=pix2pix", *DOMAINS)
     made(*CYCLE, *FEW)
 
 

@@ -43,7 +43,7 @@ def fresh(run: Run, n: int, seed: int) -> tuple[Tensor, Tensor]:
 def real(run: Run, n: int, seed: int = 0) -> Tensor:
     """A fixed choice of training pictures, [n, C, H, W] in [-1, 1]; all of them where there are fewer."""
     chosen = torch.randperm(len(run.dataset), generator=torch.Generator().manual_seed(seed))[:n]
-    return as_played(run.dataset.rows(chosen)["image"])
+    return as_played(run.dataset.plain(chosen)["image"])
 
 
 def as_played(stored: Tensor) -> Tensor:

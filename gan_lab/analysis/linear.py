@@ -38,7 +38,7 @@ def labelled_pictures(run: Run, n: int, n_test: int) -> tuple[Tensor, Tensor, Te
 
 
 def rows_of(dataset: Dataset, chosen: Tensor) -> tuple[Tensor, Tensor]:
-    rows = dataset.rows(chosen)
+    rows = dataset.plain(chosen)
     return as_played(rows["image"]), rows["label"]
 
 

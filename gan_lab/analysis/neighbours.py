@@ -25,7 +25,7 @@ def neighbours(
     pictures_only(run, "neighbours")
     extractor = extractor_of(features, run.config, run.dataset)
     chosen = torch.randperm(len(run.dataset), generator=torch.Generator().manual_seed(0))[:most]
-    trained = run.dataset.rows(chosen)["image"].permute(0, 3, 1, 2)  # uint8 [N, C, H, W]
+    trained = run.dataset.plain(chosen)["image"].permute(0, 3, 1, 2)  # uint8 [N, C, H, W]
     _, samples = fresh(run, max(n, rows), seed=2_000_000)
     known, made = looked(extractor, trained), looked(extractor, bytes_of(samples))
 
@@ -34,7 +34,7 @@ def neighbours(
     reference, split = reference_of(run.config, run.dataset, said.append)
     if split == "test":
         others = torch.randperm(len(reference), generator=torch.Generator().manual_seed(1))[:n]
-        unseen = looked(extractor, reference.rows(others)["image"].permute(0, 3, 1, 2))
+        unseen = looked(extractor, reference.plain(others)["image"].permute(0, 3, 1, 2))
         usual, whose = nearest(unseen, known)[0], "pictures of the test split"
     else:
         usual, whose = (

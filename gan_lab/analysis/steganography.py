@@ -33,7 +33,7 @@ def steganography(
     if direction not in there:
         raise ConfigError(f"direction={direction} is not known; choose forth or back.")
     chosen = torch.randperm(len(run.dataset), generator=torch.Generator().manual_seed(0))[:n]
-    start = as_played(run.dataset.rows(chosen)["source" if direction == "forth" else "image"])
+    start = as_played(run.dataset.plain(chosen)["source" if direction == "forth" else "image"])
     middle = moved(run, start, direction)
     back = lambda pictures: moved(run, pictures, there[direction])
     whole = back(middle)

@@ -11,7 +11,7 @@ from gan_lab.overrides import read
 USAGE = """usage: gan-lab data dataset=NAME [setting=value ...] [n=...] [out=...] [--config-dir DIR]
 
 Draws the first samples of a training's first epoch as the critic gets them (mirrored where dataset.flip says so, before
-any view of the loss), and tells what is in the data.
+any view of the loss), beside their sources where it has some, and tells what is in the data.
 
   n=64      samples in the picture (default: 64 images, or 2,000 points)
   out=PATH  where to draw it (default: <NAME>.png here); nothing that exists is overwritten

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from gan_lab.errors import ConfigError, DataError, ResourceError
+from gan_lab.nested import levels, with_known
 from gan_lab.options import parse
 
 USAGE = """usage: gan-lab evaluate RUN [key=value ...]
@@ -70,10 +71,10 @@ def main(argv: list[str]) -> int | None:
 
 def moved(dataset: dict, root: str) -> dict:
     """The dataset's settings with another place of its files; DataError where it has none."""
-    key = next((name for name in ("root", "path") if name in dataset), None)
+    key = next((name for level in levels(dataset) for name in ("root", "path") if name in level), None)
     if key is None:
         raise DataError(f"root={root}: this data is made, not read from a place; leave it out.")
-    return {**dataset, key: root}
+    return with_known(dataset, **{key: root})
 
 
 def table(figures: Sequence) -> str:

@@ -11,7 +11,8 @@ from gan_lab.overrides import Line, read, written
 
 LOOP = ("steps", "epochs", "max_minutes", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints",
         "samples", "evaluate_every", "patience", "device", "devices", "workers", "threads", "placement")  # fmt: skip
-CHANGEABLE = (*(f"trainer.{name}" for name in LOOP), "dataset.path", "dataset.root", "dataset.cache", "trust")
+PLACES = ("dataset.path", "dataset.root", "dataset.cache", "dataset.of.path", "dataset.of.root", "dataset.of.cache")
+CHANGEABLE = (*(f"trainer.{name}" for name in LOOP), *PLACES, "trust")
 USAGE = f"""usage: gan-lab resume RUN [setting=value ...]
 
 RUN is the directory of a run, such as outputs/dcgan_digits/20261120-140502.

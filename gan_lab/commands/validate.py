@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from gan_lab.errors import ConfigError, DataError, GanLabError
+from gan_lab.nested import levels, with_known
 from gan_lab.overrides import LOOKING, read, with_demo
 
 USAGE = """usage: gan-lab validate [group=choice ...] [setting=value ...] [-m] [--config-dir DIR]
@@ -165,16 +166,22 @@ def data_of(config: dict[str, Any]) -> Data:
     try:
         return found(json.dumps([node, config["trust"]]), config["trainer"]["batch_size"])
     except DataError as error:
-        if TO_BE_FETCHED not in str(error) or config["dataset"]["download"] is False:
+        if TO_BE_FETCHED not in str(error) or any(
+            level.get("download") is False for level in levels(config["dataset"])
+        ):
             raise
         from gan_lab.fits import facts_of
 
-        return Data(facts_of(node), "its files are not here; training would download them first", is_there=False)
+        return Data(
+            facts_of(node, config["trust"]),
+            "its files are not here; training would download them first",
+            is_there=False,
+        )
 
 
 def quiet(node: dict[str, Any]) -> dict[str, Any]:
     """A dataset's settings such that building it writes nothing."""
-    return node | {name: value for name, value in (("download", False), ("cache", "never")) if name in node}
+    return with_known(node, download=False, cache="never")
 
 
 @lru_cache(maxsize=2)

@@ -18,8 +18,14 @@ class Dataset:
 
     A subclass gives `load` (the whole set), `__len__`, and `rows` where loading the whole set is no way to get at a
     few. `labels` are the class numbers [N] when there are classes; `extras` [N, ...] is what else each sample carries.
+
+    With `source_channels` each sample also has a "source" of the same size, which is to be translated into an "image":
+    into that of its own row where the set is `paired`, else into any. `jitter`: at rest all sides are that many pixels
+    longer than `image_size`, and a part of that size is cut out at random (Isola et al. 2017, arXiv 1611.07004, 6.2).
     """
 
+    paired = False  # whether source i belongs to image i
+    source_channels: int | None = None
     exact_samples = 0  # how many generated samples `exact` wants to see; 0 where it has nothing to say
     exact_best: str | None = None  # which of its figures, higher being better, chooses a run's best checkpoint
 
@@ -30,13 +36,18 @@ class Dataset:
         labels: Tensor | None = None,
         classes: Sequence[str] = (),
         flip: bool = False,
+        jitter: int = 0,
+        source_channels: int | None = None,
         **extras: Tensor,
     ):
-        self.channels, self.image_size, self.flip = channels, image_size, flip
+        check_jitter(jitter)
+        self.channels, self.image_size, self.flip, self.jitter = channels, image_size, flip, jitter
+        self.source_channels = source_channels
         self.labels, self.classes, self.extras = labels, list(classes), extras
         self.num_classes = len(self.classes)
         self._whole: Batch | None = None
-        self.gives = ("image", *(("label",) if self.classes else ()), *extras)
+        named = {"source": source_channels, "label": self.classes}
+        self.gives = ("image", *(name for name, there in named.items() if there), *extras)
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -45,10 +56,16 @@ class Dataset:
         raise NotImplementedError
 
     @property
+    def stored_size(self) -> tuple[int, int]:
+        """The sides of pictures at rest."""
+        height, width = self.image_size
+        return height + self.jitter, width + self.jitter
+
+    @property
     def nbytes(self) -> int:
         """Memory that `tensors` takes; known before anything is decoded."""
-        height, width = self.image_size
-        pixels_and_label = height * width * self.channels + 8 * bool(self.classes)
+        height, width = self.stored_size
+        pixels_and_label = height * width * (self.channels + (self.source_channels or 0)) + 8 * bool(self.classes)
         return len(self) * pixels_and_label + sum(extra.nbytes for extra in self.extras.values())
 
     def tensors(self) -> Batch:
@@ -64,19 +81,53 @@ class Dataset:
     def prepare(self, rows: Batch, bits: Tensor) -> Batch:
         """Rows as they are played, on their device; `bits` [B] are random, and the lowest one flips an image.
 
-        Bytes 0 and 255 become exactly -1 and 1. The images are channels_last in memory: nothing is moved.
+        The next thirty choose the part that `jitter` leaves; zeros give the middle, as it lies. A paired source has the
+        fate of its image, another one that of the next 31 bits. Bytes 0 and 255 become exactly -1 and 1. The images are
+        channels_last in memory: nothing is moved.
         """
-        pixels = rows["image"]  # [B, H, W, C]
+        played = {"image": in_play(self.varied(rows["image"], bits))}
+        if self.source_channels:
+            played["source"] = in_play(self.varied(rows["source"], bits if self.paired else bits >> 31))
+        return {**rows, **played}
+
+    def varied(self, pixels: Tensor, bits: Tensor) -> Tensor:
+        """Stored pictures uint8 [B, h, w, C], cut and flipped as `bits` [B] say: [B, H, W, C]."""
+        if self.jitter:
+            top, left = (((bits >> first & 0x7FFF) + self.jitter // 2) % (self.jitter + 1) for first in (1, 16))
+            pixels = cut(pixels, top, left, self.image_size)
         if self.flip:
             pixels = torch.where((bits & 1).bool()[:, None, None, None], pixels.flip(2), pixels)
-        image = pixels.float().sub_(127.5).mul_(1 / 127.5)
-        return {**rows, "image": image.permute(0, 3, 1, 2)}  # [B, C, H, W]
+        return pixels
+
+    def plain(self, indices: Tensor) -> Batch:
+        """Some rows as they are judged: with what `jitter` leaves in the middle of pictures, uint8 [B, H, W, C]."""
+        rows = self.rows(indices)
+        if not self.jitter:
+            return rows
+        (height, width), start = self.image_size, self.jitter // 2
+        middle = slice(None), slice(start, start + height), slice(start, start + width)
+        return {**rows, **{name: rows[name][middle] for name in ("image", "source") if name in rows}}
+
+    def truth(self, source: Tensor) -> Tensor | None:
+        """What sources, float [N, C, H, W] in [-1, 1], are to become; None where no formula tells."""
+        return None
+
+    def side_by_side(self, batch: Batch) -> Tensor:
+        """Sources and images of a batch in play as one picture each, [B, 3, H, W of all]."""
+        parts = (*self.seen(batch["source"]), batch["image"])
+        return torch.cat([part.expand(-1, 3, -1, -1) for part in parts], dim=3)
+
+    def seen(self, source: Tensor) -> tuple[Tensor, ...]:
+        """Sources [B, C, H, W] as a person looks at them: pictures [B, 1 or 3, H, W] to be laid side by side."""
+        return (source[:, : 1 if self.source_channels < 3 else 3],)
 
     def describe(self) -> str:
         """What was found, in one to three lines."""
         height, width = self.image_size
-        colour = "grey" if self.channels == 1 else "colour"
-        return f"{len(self):,} {colour} images of {height} x {width} pixels in [-1, 1], {self.describe_classes()}"
+        what = f"{tones(self.channels)} images"
+        if self.source_channels:
+            what = f"{'pairs' if self.paired else 'unpaired rows'}, {tones(self.source_channels)} to {what}"
+        return f"{len(self):,} {what} of {height} x {width} pixels in [-1, 1], {self.describe_classes()}"
 
     def describe_classes(self) -> str:
         if not self.classes:
@@ -128,6 +179,22 @@ class Stored(Dataset):
         return {"image": resize(self.pixels, self.image_size), "label": self.labels}
 
 
+def in_play(pixels: Tensor) -> Tensor:
+    """Bytes [B, H, W, C] as float32 [B, C, H, W] in [-1, 1]."""
+    return pixels.float().sub_(127.5).mul_(1 / 127.5).permute(0, 3, 1, 2)
+
+
+def cut(pixels: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> Tensor:
+    """Of each picture [B, h, w, C] the part of `size` whose corner lies at (top, left) [B]: [B, H, W, C]."""
+    each, rows, columns = (torch.arange(many, device=pixels.device) for many in (len(pixels), *size))
+    rows, columns = top[:, None] + rows, left[:, None] + columns
+    return pixels[each[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def tones(channels: int) -> str:
+    return {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
+
+
 def resize(pixels: Tensor, size: tuple[int, int]) -> Tensor:
     """Pictures [N, h, w, C] with values 0 to 255, resized (bicubic, with antialias) to uint8 [N, H, W, C]."""
     if pixels.dtype == torch.uint8 and pixels.shape[1:3] == size:
@@ -143,6 +210,11 @@ def check_image_size(*sides: int) -> None:
     for side in sides:
         if side < 1:
             raise ValueError(f"image_size={side} must be at least 1 pixel, for example 32.")
+
+
+def check_jitter(jitter: int) -> None:
+    if jitter < 0:
+        raise ValueError(f"jitter={jitter} must be 0 or more pixels, for example 30 where image_size=256.")
 
 
 def check_fact(name: str, given: int | None, true: int | None) -> None:

@@ -25,20 +25,30 @@ def decode(
     data: bytes, size: tuple[int, int], channels: int, background: tuple[int, ...], max_pixels: int
 ) -> np.ndarray:
     """Bytes of a file as uint8 [H, W, C]; raises Unreadable."""
-    height, width = size
+    side = 2 * max(size)  # a JPEG may be decoded at 1/2, 1/4 or 1/8, as long as it stays twice as large
+    return fitted(opened(data, max_pixels, side), size, channels, background)
+
+
+def opened(data: bytes, max_pixels: int, side: int | None = None) -> Image.Image:
+    """Bytes of a file as an upright picture, of which a JPEG may be reduced to this side; raises Unreadable."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
                 raise Unreadable(f"{image.width} x {image.height} pixels are more than max_pixels={max_pixels}")
-            side = 2 * max(size)  # a JPEG may be decoded at 1/2, 1/4 or 1/8, as long as it stays twice as large
-            image.draft(None, (side, side))
-            picture = ImageOps.exif_transpose(image)
+            if side:
+                image.draft(None, (side, side))
+            return ImageOps.exif_transpose(image)
     except Unreadable:
         raise
     except Image.UnidentifiedImageError as error:
         raise Unreadable(f"not a picture of the formats {', '.join(FORMATS)}") from error
     except Exception as error:  # a decoder raises almost anything on damaged data
         raise Unreadable(str(error)) from error
+
+
+def fitted(picture: Image.Image, size: tuple[int, int], channels: int, background: tuple[int, ...]) -> np.ndarray:
+    """A picture as uint8 [H, W, C]."""
+    height, width = size
     picture = flatten(picture, background).convert(MODES[channels])
     picture = ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC)
     return np.asarray(picture).reshape(height, width, channels)

@@ -18,9 +18,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gan_lab.datasets import packed
-from gan_lab.datasets.base import Batch, Dataset, check_choice, check_image_size
+from gan_lab.datasets.base import Batch, Dataset, check_choice, check_image_size, check_jitter
 from gan_lab.datasets.decode import EXTENSIONS, POLICY, Unreadable, decode, header
-from gan_lab.datasets.layout import LISTED, find_classes, find_list, find_prefix, shorten
+from gan_lab.datasets.layout import LISTED, below, find_classes, find_list, find_prefix, shorten
 from gan_lab.datasets.source import open_source
 from gan_lab.errors import DataError, ResourceError
 
@@ -47,6 +47,8 @@ class Folder(Dataset):
     "never" when they are met; `on_error="skip"` leaves them out. Raises DataError, and ResourceError for the disk.
     """
 
+    unit = "pictures"  # what a row is made of, in messages
+
     def __init__(
         self,
         path: str,
@@ -56,18 +58,20 @@ class Folder(Dataset):
         background: int | list[int] = 255,
         cache: str = "auto",
         flip: bool = False,
+        jitter: int = 0,
         channels: int = 3,
         image_size: int | list[int] = 64,
         num_classes: int | None = None,
     ):
         check_choice("on_error", on_error, ("stop", "skip"))
         check_cache(cache)
-        if channels not in (1, 3):
-            raise ValueError(f"channels={channels} must be 1 (grey) or 3 (colour).")
+        check_channels("channels", channels)
+        check_jitter(jitter)
         if max_pixels < 1:
             raise ValueError(f"max_pixels={max_pixels} must be at least 1.")
         self.max_pixels, self.background = max_pixels, colour(background)
-        self.shape = (*two_sides(image_size), channels)
+        sides = two_sides(image_size)
+        self.shape = (*(side + jitter for side in sides), channels + (self.source_channels or 0))
 
         # Find the pictures.
         self.path = Path(path).expanduser()
@@ -78,8 +82,7 @@ class Folder(Dataset):
             raise DataError(
                 f"{self.path} holds no pictures: looked for {', '.join(EXTENSIONS)}, found {self.others or 'no files'}."
             )
-        self.prefix = find_prefix(names, split, self.path)
-        self.names = [name for name in names if name.startswith(self.prefix)]
+        self.prefix, self.names = self.chosen(names, split)
 
         # Decode what will not be in memory, once; leave out what cannot be read.
         self.pack, self.in_memory, self.unpacked = None, cache == "auto", ""
@@ -101,10 +104,16 @@ class Folder(Dataset):
                 f"{': ' if classes else ''}{shorten(classes)}.\n"
                 f"Set dataset.num_classes={len(classes)}, or null to take them as they are."
             )
-        super().__init__(channels, self.shape[:2], torch.tensor(numbers) if classes else None, classes, flip)
+        labels = torch.tensor(numbers) if classes else None
+        super().__init__(channels, sides, labels, classes, flip, jitter, self.source_channels)
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def chosen(self, names: list[str], split: str | None) -> tuple[str, list[str]]:
+        """Of all pictures those of the split, one for each row, and what their names begin with."""
+        prefix = find_prefix(names, split, self.path)
+        return prefix, below(names, prefix)
 
     def load(self) -> Batch:
         if self.pack:
@@ -206,19 +215,29 @@ class Folder(Dataset):
         listed = "; ".join(f"{name} ({reason})" for name, reason in list(bad.items())[:10])
         more = f"; and {len(bad) - 10} more" if len(bad) > 10 else ""
         return (
-            f"{len(bad)} of {len(self.names)} pictures in {self.path} cannot be read: {listed}{more}.\n"
+            f"{len(bad)} of {len(self.names)} {self.unit} in {self.path} cannot be read: {listed}{more}.\n"
             "Repair or remove them, or leave them out with dataset.on_error=skip."
         )
 
     # ---- the pack ----
 
+    @property
+    def files(self) -> list[str]:
+        """Every file that the rows are made of."""
+        return self.names
+
+    @property
+    def recipe(self) -> list[object]:
+        """What else decides how files become rows."""
+        return []
+
     def find_pack(self, cache: str) -> None:
         """Find or make the pack of the chosen files, where the setting asks for one."""
-        stamps = [(name, *self.source.stamp(name)) for name in self.names]
+        stamps = [(name, *self.source.stamp(name)) for name in self.files]
         if cache == "auto" and not is_worth_a_pack(stamps, self.shape):
             return
         self.in_memory = False
-        what = [str(self.path.resolve()), self.prefix, self.shape, self.background, self.max_pixels]
+        what = [str(self.path.resolve()), self.prefix, self.shape, self.background, self.max_pixels, *self.recipe]
         size = "x".join(map(str, self.shape))
         self.place = packed.directory(cache) / f"{self.path.name[:40]}-{size}-{packed.digest(*what)[:12]}"
         key = packed.digest(*what, POLICY, PIL.__version__, stamps=stamps)
@@ -259,6 +278,11 @@ def two_sides(image_size: int | list[int]) -> tuple[int, int]:
         raise ValueError(f"image_size={image_size} must be one number, or height and width such as [48, 64].")
     check_image_size(*sides)
     return sides
+
+
+def check_channels(name: str, channels: int) -> None:
+    if channels not in (1, 3):
+        raise ValueError(f"{name}={channels} must be 1 (grey) or 3 (colour).")
 
 
 def check_cache(cache: str) -> None:

@@ -11,6 +11,7 @@ from gan_lab.datasets.source import Source
 from gan_lab.errors import DataError
 
 SPLITS = {"train", "test", "val", "valid", "validation"}
+SIDES = ("A", "B")
 LISTED = "dataset.json"
 MOST_BYTES, MOST_CLASSES = 1 << 30, 100_000  # of the list: more would be a mistake
 
@@ -18,7 +19,7 @@ MOST_BYTES, MOST_CLASSES = 1 << 30, 100_000  # of the list: more would be a mist
 def find_prefix(names: list[str], split: str | None, path: Path) -> str:
     """What the chosen names begin with: the folders that hold everything, and the split."""
     prefix = common_folder(names, stop={*SPLITS, split})
-    tops = {name.removeprefix(prefix).rpartition("/")[0].partition("/")[0] for name in names}
+    tops = top_folders(names, prefix)
     if split is None and not tops <= SPLITS:
         return common_folder(names)
     split = split or "train"
@@ -26,6 +27,34 @@ def find_prefix(names: list[str], split: str | None, path: Path) -> str:
         there = f"has only {shorten(sorted(tops))}" if tops != {""} else "has no folders"
         raise DataError(f"{path} has no folder {split}: it {there}. Set dataset.split to a folder of it, or null.")
     return f"{prefix}{split}/"
+
+
+def find_sides(names: list[str], split: str | None, path: Path) -> dict[str, str] | None:
+    """What the chosen names of side A and of side B begin with; None where there is neither folder. Raises DataError.
+
+    `A/train` is taken like `train/A`.
+    """
+    outer = common_folder(names, stop={*SPLITS, split, *SIDES})
+    if top_folders(names, outer) & set(SIDES):
+        return {side: find_split(below(names, f"{outer}{side}/"), f"{outer}{side}/", split, path) for side in SIDES}
+    names = below(names, find_prefix(names, split, path))
+    outer = common_folder(names, stop=SIDES)
+    return {side: f"{outer}{side}/" for side in SIDES} if top_folders(names, outer) & set(SIDES) else None
+
+
+def find_split(names: list[str], folder: str, split: str | None, path: Path) -> str:
+    """The folder itself, or that of the split where it holds nothing but splits."""
+    is_parted = names and (split is not None or top_folders(names, folder) <= SPLITS)
+    return find_prefix(names, split, path) if is_parted else folder
+
+
+def top_folders(names: Iterable[str], prefix: str) -> set[str]:
+    """The folders right below a prefix, and "" for names that lie there themselves."""
+    return {name.removeprefix(prefix).rpartition("/")[0].partition("/")[0] for name in names}
+
+
+def below(names: Iterable[str], prefix: str) -> list[str]:
+    return [name for name in names if name.startswith(prefix)]
 
 
 def common_folder(names: list[str], stop: Iterable[str] = ()) -> str:

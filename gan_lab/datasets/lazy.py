@@ -19,19 +19,25 @@ class Lazy(Dataset):
     def pixels(self, indices: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def pictures(self, indices: Tensor) -> Batch:
+        """All pictures of some samples; a subclass with sources gives these too."""
+        return {"image": self.pixels(indices)}
+
     def beside(self) -> Batch:
-        """What each sample carries beside its picture, for the whole set."""
+        """What each sample carries beside its pictures, for the whole set."""
         return {"label": self.labels, **self.extras} if self.classes else self.extras
 
     def rows(self, indices: Tensor) -> Batch:
-        return {"image": self.pixels(indices), **{name: whole[indices] for name, whole in self.beside().items()}}
+        return {**self.pictures(indices), **{name: whole[indices] for name, whole in self.beside().items()}}
 
     def load(self) -> Batch:
-        image = torch.empty(len(self), *self.image_size, self.channels, dtype=torch.uint8)
+        channels = {"image": self.channels, **({"source": self.source_channels} if self.source_channels else {})}
+        whole = {n: torch.empty(len(self), *self.stored_size, c, dtype=torch.uint8) for n, c in channels.items()}
         parts = torch.arange(len(self)).split(CHUNK)
 
         def make(part: Tensor) -> int:
-            image[part[0] : part[-1] + 1] = self.pixels(part)
+            for name, pixels in self.pictures(part).items():
+                whole[name][part[0] : part[-1] + 1] = pixels
             return len(part)
 
         with (
@@ -40,4 +46,4 @@ class Lazy(Dataset):
         ):
             for made in pool.map(make, parts):
                 bar.update(made)
-        return {"image": image, **self.beside()}
+        return {**whole, **self.beside()}

@@ -65,12 +65,13 @@ class SourceGame(Game):
 
 
 def beside(*columns: Tensor) -> Tensor:
-    """Pictures side by side, [rows, columns, C, H, W], with as many channels each: the most that a column shows.
+    """Pictures side by side, [rows, columns, C, H, W], of one channel or of three where a column has colours.
 
-    Grey is repeated; of more channels than three, which are several pictures, the last picture is shown.
+    Grey is repeated. Of other numbers of channels, such as several frames or a picture with a mask, the first are
+    shown: three, or one of two.
     """
-    channels = max(1 if column.shape[1] % 3 else 3 for column in columns)
-    shown = [column[:ROWS, -(1 if column.shape[1] % 3 else 3) :].float() for column in columns]
+    shown = [column[:ROWS, : 1 if column.shape[1] < 3 else 3].float() for column in columns]
+    channels = max(column.shape[1] for column in shown)
     return torch.stack([column.expand(-1, channels, -1, -1) for column in shown], dim=1)
 
 
