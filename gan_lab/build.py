@@ -8,9 +8,11 @@ from importlib import import_module
 import torch
 from torch import nn
 
+from gan_lab import checkpoint
+from gan_lab.choices import find_run, stored
 from gan_lab.datasets import Dataset
-from gan_lab.errors import ConfigError
-from gan_lab.models import Game
+from gan_lab.errors import CheckpointError, ConfigError
+from gan_lab.models import FromRun, Game
 from gan_lab.schedule import turns_of
 from gan_lab.settings import Trainer
 from gan_lab.signatures import OURS, look_here, within
@@ -67,12 +69,43 @@ def build(
     if len(problems) > before:  # an object is not built of parts that are missing
         return None
     try:
-        return cls(**parts, **given)
+        made = cls(**parts, **given)
     except ValueError as error:
         problems.append(f"{key}: {error}")
+        return None
     except TypeError as error:
         raise ConfigError(f"{key}: {node['_target_']} cannot be built from these settings: {error}.") from error
-    return None
+    return guest_of(made, trust, key) if isinstance(made, FromRun) else made
+
+
+def guest_of(asked: FromRun, trust: tuple[str, ...], key: str) -> nn.Module:
+    """The trained network of a finished run, frozen. Raises ConfigError, CheckpointError."""
+    folder = find_run(asked.run)
+    model = stored(folder)["model"]
+    known = [name for name, node in model.items() if isinstance(node, dict) and "_target_" in node]
+    if asked.network not in known:
+        raise ConfigError(f"{key}.network={asked.network} is no network of {folder}; it has {', '.join(known)}.")
+    problems = []
+    network = build(model[asked.network], trust, key=f"{key}.{asked.network}", problems=problems)
+    tell(problems)
+
+    # Take its weights, averaged ones where the run has them
+    place = folder / "checkpoints"
+    state = checkpoint.load_newest(place) if asked.checkpoint == "last" else checkpoint.load(place / "best.pt")
+    averaged = under(f"networks.{asked.network}.", state["ema"]) if asked.weights == "ema" else {}
+    try:
+        network.load_state_dict(averaged or under(f"{asked.network}.", state["game"]))
+        return network.get_submodule(asked.part or "").eval().requires_grad_(False)
+    except RuntimeError as error:
+        raise CheckpointError(f"{folder}: the checkpoint and config.yaml do not belong together: {error}") from error
+    except AttributeError:
+        parts = ", ".join(name for name, _ in network.named_children())
+        raise ConfigError(f"{key}.part={asked.part} is no part of that {asked.network}; it has {parts}.") from None
+
+
+def under(prefix: str, state: dict) -> dict:
+    """What of a state has this prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def tell(problems: list[str]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from gan_lab.datasets import Dataset
+from gan_lab.losses.augment import DiffAugment
 from gan_lab.losses.views import Packing
 from gan_lab.models import Game
 from gan_lab.networks.batch_layers import MinibatchDiscrimination
@@ -36,6 +37,15 @@ def missing_keys(parts):
         yield (
             f"This model needs {' and '.join(missing)} with each sample, and the dataset gives only "
             f"{', '.join(parts.dataset.gives)}. Choose a dataset that has it, such as dataset={suited}."
+        )
+
+
+def unpaired(parts):
+    """What is shown which picture a source should become must have the right one."""
+    if parts.game.needs_pairs and parts.dataset.source_channels and not parts.dataset.paired:
+        yield (
+            "This model learns from pairs, and the sources of this dataset do not belong to its images. "
+            "Set model=cyclegan, which needs no pairs."
         )
 
 
@@ -99,13 +109,24 @@ def views_of_points(parts):
 def views_and_conditions(parts):
     """A view that mixes rows would show the critic a sample beside another sample's condition."""
     views = [n for n, v in parts.game.objective.views.items() if v.couples_batch]
-    beside = [key for key in parts.game.needs if key != "image"] + [parts.game.condition] * bool(parts.game.condition)
+    free = ("image",) if parts.game.needs_pairs else ("image", "source")  # what is not shown beside anything
+    beside = [key for key in parts.game.needs if key not in free] + [parts.game.condition] * bool(parts.game.condition)
     beside += [] if parts.game.shows_images else ["latent"]
     if views and beside:
         yield (
             f"The view {views[0]} puts samples in other places of the batch, away from their {beside[0]}. "
             "Set loss/view=[]."
         )
+
+
+def shifted_pairs(parts):
+    """A view that moves an image moves it away from its source, which stays."""
+    for name, view in parts.game.objective.views.items():
+        if parts.game.needs_pairs and isinstance(view, DiffAugment) and "translation" in view.policy:
+            yield (
+                f"The view {name} moves images away from their sources, which stay where they are. "
+                f"Set loss.views.{name}.policy=[color]."
+            )
 
 
 def uneven_packs(parts):
@@ -188,12 +209,14 @@ def unknown_players(parts):
 
 RULES = (
     missing_keys,
+    unpaired,
     one_label,
     penalised_batch_norm,
     conditions_to_nobody,
     hidden_trunk,
     views_of_points,
     views_and_conditions,
+    shifted_pairs,
     uneven_packs,
     unbounded_critic,
     handed_fakes,

@@ -140,17 +140,17 @@ def device_of(word: str) -> torch.device:
 
 
 def interpolate(start: Tensor, end: Tensor, steps: int, way: str = "spherical") -> Tensor:
-    """Latents on the way from `start` to `end`, [steps, D], both ends included.
+    """Latents on the way from `start` to `end`, [steps, ...], both ends included.
 
     `linear` is the chord; `spherical` the great circle (White 2016, arXiv 1609.04468), on which latents of a normal
     distribution keep the length that the generator knows.
     """
-    t = torch.linspace(0, 1, steps, device=start.device).unsqueeze(1)  # [steps, 1]
+    t = torch.linspace(0, 1, steps, device=start.device).view(-1, *[1] * start.dim())  # [steps, 1, ...]
     if way == "linear":
         return torch.lerp(start, end, t)
     if way != "spherical":
         raise ConfigError(f"interpolate={way} is not known; choose linear or spherical.")
-    angle = torch.arccos(torch.clamp(torch.dot(start / start.norm(), end / end.norm()), -1, 1))
+    angle = torch.arccos(torch.clamp(torch.sum(start / start.norm() * end / end.norm()), -1, 1))
     if angle < 1e-4:
         return torch.lerp(start, end, t)
     return (torch.sin((1 - t) * angle) * start + torch.sin(t * angle) * end) / torch.sin(angle)

@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from gan_lab import checkpoint
+from gan_lab.build import under
 from gan_lab.choices import find_run
 from gan_lab.errors import ConfigError
 from gan_lab.models import Game
@@ -52,10 +53,6 @@ def matched(game: Game, run: str | Path) -> tuple[Path, dict, list[Match]]:
             "the same sizes, or set trainer.init_from=null."
         )
     return folder, state, matches
-
-
-def under(prefix: str, state: dict) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def take(name: str, network: nn.Module, theirs: dict[str, Tensor]) -> Match:

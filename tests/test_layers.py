@@ -30,7 +30,7 @@ MAY_IMPORT = {  # parts of gan_lab; a module that is not listed is of the top la
     "logbook": {"checkpoint", "datasets", "distributed", "models"} | BOTTOM,
     "trainer": TWO | {"models"} | BOTTOM,
     "compat": TWO | ZERO | {"models", "trainer"} | BOTTOM,
-    "build": TWO | ZERO | {"models", "signatures", "trainer"} | BOTTOM,
+    "build": TWO | ZERO | {"choices", "models", "signatures", "trainer"} | BOTTOM,
     "choices": BOTTOM,
     "overrides": {"choices"} | BOTTOM,
     "signatures": {"choices"} | BOTTOM,

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gan_lab import pictures
-from gan_lab.analysis.base import AT_ONCE, Finding, fresh, pictures_only
+from gan_lab.analysis.base import AT_ONCE, Finding, fresh, latents_only
 from gan_lab.analysis.concepts import SURE, Concept, names_of, read, reader
 from gan_lab.errors import ConfigError
 from gan_lab.run import Run
@@ -33,7 +33,7 @@ def arithmetic(
     of results where one sample stands for each concept; `factor`, share over chance. One reader chooses the samples,
     and another, of other seed and architecture, judges.
     """
-    pictures_only(run, "arithmetic")
+    latents_only(run, "arithmetic")
     latents, samples = fresh(run, pool, POOL_SEED)
     words = [start, minus, plus]
     if any(words) and not all(words):

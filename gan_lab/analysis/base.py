@@ -27,6 +27,13 @@ def pictures_only(run: Run, what: str) -> None:
         raise ConfigError(f"what={what} looks at pictures, and this run makes points: choose a run on pictures.")
 
 
+def latents_only(run: Run, what: str) -> None:
+    """ConfigError for a run that makes points, or whose latents are pictures that it translates."""
+    pictures_only(run, what)
+    if run.latents([0]).dim() == 4:
+        raise ConfigError(f"what={what} looks at a latent space, and this run translates: its latents are pictures.")
+
+
 def fresh(run: Run, n: int, seed: int) -> tuple[Tensor, Tensor]:
     """Latents [n, ...] of seeds from `seed` on and their samples [n, C, H, W] in [-1, 1]."""
     latents = run.latents(range(seed, seed + n))

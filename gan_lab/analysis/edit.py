@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gan_lab import pictures
-from gan_lab.analysis.base import AT_ONCE, Finding, pictures_only
+from gan_lab.analysis.base import AT_ONCE, Finding, latents_only
 from gan_lab.analysis.projection import picture_of
 from gan_lab.analysis.solve import solved
 from gan_lab.errors import ConfigError
@@ -37,7 +37,7 @@ def edit(
     width squared, as Zhu et al. 2016 (arXiv 1609.03552), equations 4 and 5, and their code. Figures: `colour` and
     `edge`, root mean square misfits of the best, with `.../before` for the original; `way`, how far its latent moved.
     """
-    pictures_only(run, "edit")
+    latents_only(run, "edit")
     if not brush and not sketch:
         raise ConfigError("edit needs strokes: brush=strokes.png (colours, transparent elsewhere) or sketch=edges.png.")
     origin = run.latents([seed])

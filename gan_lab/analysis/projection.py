@@ -8,7 +8,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from gan_lab import pictures
-from gan_lab.analysis.base import AT_ONCE, Finding, as_played, distances, pictures_only, real
+from gan_lab.analysis.base import AT_ONCE, Finding, as_played, distances, latents_only, real
 from gan_lab.analysis.solve import encoder, solved
 from gan_lab.datasets.base import resize
 from gan_lab.errors import DataError
@@ -39,7 +39,7 @@ def projection(
     `start`, of the best start before any step; `encoder`, of its guess; `nearest`, of the nearest of `most` training
     pictures; `below`, the share of pictures whose error is smaller than that.
     """
-    pictures_only(run, "projection")
+    latents_only(run, "projection")
     wanted = torch.cat([picture_of(path, run) for path in images]) if images else held_out(run, n)
     first = run.latents(range(5_000_000, 5_000_000 + starts * len(wanted))).unflatten(0, (len(wanted), starts))
     if use_encoder:

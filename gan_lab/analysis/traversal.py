@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gan_lab import pictures
-from gan_lab.analysis.base import AT_ONCE, Finding, apart, distances, pictures_only
+from gan_lab.analysis.base import AT_ONCE, Finding, apart, distances, latents_only
 from gan_lab.errors import ConfigError
 from gan_lab.run import Run
 
@@ -26,7 +26,7 @@ def traversal(
     (arXiv 1606.03657), figure 2. Figures: `effect/<coordinate>`, how far its ends differ, as a share of what unrelated
     samples do (root mean square of pixels).
     """
-    pictures_only(run, "traversal")
+    latents_only(run, "traversal")
     base = run.latents(range(seed, seed + over))  # [over, ...]
     width = base[0].numel()
     wrong = [c for c in coordinates or () if not 0 <= c < width]

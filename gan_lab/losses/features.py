@@ -37,3 +37,30 @@ def features(critic: Critic, x: Tensor) -> Tensor:
     finally:
         handle.remove()
     return seen[0].flatten(1)
+
+
+def layer_gap(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    """The mean squared gap between mean features of real and fake, added up over the layers of a critic's trunk.
+
+    The features are what each rectifier behind the first one gives. Kim et al. 2017 (arXiv 1703.05192), official code.
+    """
+    with torch.no_grad():
+        wanted = [seen.mean(dim=0) for seen in rectified(critic, real)]
+    found = [seen.mean(dim=0) for seen in rectified(critic, fake)]
+    return sum((a - b).square().mean() for a, b in zip(found, wanted, strict=True))
+
+
+def rectified(critic: nn.Module, x: Tensor) -> list[Tensor]:
+    """What the rectifiers of a critic's trunk give, [N, ...] each; the first one's only where there is no other."""
+    seen, kinds = [], nn.ReLU | nn.LeakyReLU
+    layers = [layer for layer in critic.trunk.modules() if isinstance(layer, kinds)]
+    handles = [
+        layer.register_forward_hook(lambda module, inputs, output: seen.append(output.float()))
+        for layer in layers[1:] or layers
+    ]
+    try:
+        critic(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen

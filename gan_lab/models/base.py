@@ -50,6 +50,7 @@ class Game(nn.Module):
     needs: tuple[str, ...] = ("image",)
     condition: str | None = None  # the batch key of what samples are told to be; its latents carry a condition behind
     shows_images: bool = True  # false: the critic is shown more than images, which views of images cannot change
+    needs_pairs: bool = False  # true: each source of the data must belong to its image
     reuse_fakes: bool = False  # true: the generator moves first and hands its fakes on to the critic
 
     def __init__(self, objective: Objective):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_lab.networks import dcgan
-from gan_lab.networks.layers import dcgan_init
+from gan_lab.networks.layers import add_spectral_norm, dcgan_init
 
 
 class Encoder(nn.Module):
@@ -38,10 +38,11 @@ class GaussianEncoder(Encoder):
         return mean, log_variance
 
 
-class JointDiscriminator(dcgan.Discriminator):
+class JointDiscriminator(nn.Module):
     """Images with their latents as further channels, [N, channels + latent_dim, height, width], to raw scores [N].
 
-    `blind` shows zeros in place of the latents.
+    The latent, which is the same in all places, joins what the `trunk` makes of the image, behind a layer of its own;
+    two layers of `hidden` units score both (Donahue et al. 2017, appendix C.1). `blind` shows zeros in its place.
     """
 
     def __init__(
@@ -50,16 +51,25 @@ class JointDiscriminator(dcgan.Discriminator):
         image_size: int | list[int],
         latent_dim: int,
         width: int = 64,
+        hidden: int = 256,
         norm: str = "none",
         spectral_norm: bool = False,
-        head: str = "flatten",
-        minibatch: str = "none",
         blind: bool = False,
     ):
-        super().__init__(channels + latent_dim, image_size, width, norm, spectral_norm, head, minibatch)
-        shown = torch.ones(channels + latent_dim, 1, 1)
-        shown[channels:] = 0.0 if blind else 1.0
-        self.register_buffer("shown", shown, persistent=False)
+        super().__init__()
+        critic = dcgan.Discriminator(channels, image_size, width, norm)
+        self.channels, self.seen = channels, 0.0 if blind else 1.0
+        self.trunk = critic.trunk
+        self.of_latent = nn.Sequential(nn.Linear(latent_dim, hidden), nn.LeakyReLU(0.2))
+        features = math.prod(critic.shape) + hidden
+        self.head = nn.Sequential(
+            nn.Linear(features, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, hidden), nn.LeakyReLU(0.2),
+            nn.Linear(hidden, 1),
+        )  # fmt: skip
+        if spectral_norm:
+            add_spectral_norm(self)
 
-    def forward(self, image: Tensor) -> Tensor:
-        return super().forward(image * self.shown.to(image.dtype))
+    def forward(self, pair: Tensor) -> Tensor:
+        latent = pair[:, self.channels :, 0, 0] * self.seen
+        seen = self.trunk(pair[:, : self.channels]).flatten(1)
+        return self.head(torch.cat([seen, self.of_latent(latent)], dim=1)).flatten()

@@ -1,0 +1,201 @@
+"""Translate pictures of your own with a run that has learned to: a file, a folder or a zip file of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gan_lab.errors import ConfigError, DataError, ResourceError
+from gan_lab.options import parse
+
+USAGE = """usage: gan-lab translate RUN INPUT OUTPUT [key=value ...]
+
+Translates INPUT, a picture, a folder or a zip file of pictures, with the averaged weights of a run's last checkpoint.
+OUTPUT is a folder, in which each picture keeps its name and becomes a PNG; for one picture it may be a file (.png).
+
+  direction=forth        forth (what the run calls source to image), or back where the run has learned both ways
+  size=256               bring each picture to this size first, 256 or 240x320 (height x width), and cut away the rest
+  seed=1                 other noise than that of another seed, where the network has some (pix2pix's dropout)
+  batch_size=8           pictures of one size that are translated together
+  overwrite=true         replace files that are there
+  weights=ema            ema (averaged) or raw
+  checkpoint=last        last, best or a step that the run keeps
+  device=cpu             cpu or cuda
+  trust=[mypackage]      packages of your own that the run's configuration names
+"""
+MOST_PIXELS = 50_000_000  # of one picture
+ORIENTATION = 0x0112  # where EXIF says how a camera was held
+WHITE = (255, 255, 255)  # behind what is transparent
+
+
+@dataclass
+class Options:
+    """What `gan-lab translate` understands."""
+
+    direction: str = "forth"
+    size: str | None = None
+    seed: int | None = None
+    batch_size: int = 8
+    overwrite: bool = False
+    weights: str = "ema"
+    checkpoint: str = "last"
+    device: str = "cpu"
+    trust: list[str] = field(default_factory=list)
+
+
+def main(argv: list[str]) -> int | None:
+    if not argv or {"-h", "--help"} & set(argv):
+        print(USAGE)
+        return None
+    if len(argv) < 3:
+        raise ConfigError("translate needs a run, what to translate and where to write: RUN INPUT OUTPUT.")
+    options = parse(Options, argv[3:], "translate")
+    size = size_of(options.size) if options.size else None
+    source, names, places = planned(Path(argv[1]).expanduser(), Path(argv[2]).expanduser(), options.overwrite)
+
+    from gan_lab.run import Run
+
+    words = {name: getattr(options, name) for name in ("checkpoint", "weights", "device", "trust")}
+    run = Run(argv[0], **words)
+    check(run, options)
+    try:
+        translate(run, options, source, names, places, size)
+    except OSError as error:
+        raise ResourceError(f"cannot write to {str(error.filename or argv[2])!r}: {error.strerror}.") from error
+    print(f"Translated {len(names):,} picture{'s' if len(names) > 1 else ''}: {argv[2]}")
+    return None
+
+
+def planned(given: Path, output: Path, overwrite: bool):
+    """The source that holds the pictures, their names, and the file that each becomes; nothing is written yet."""
+    from gan_lab.datasets.decode import EXTENSIONS
+    from gan_lab.datasets.source import Directory, open_source
+
+    if given.is_file() and given.suffix.lower() in EXTENSIONS:
+        source, names = Directory(given.parent), [given.name]
+        places = [output if output.suffix else output / f"{given.stem}.png"]
+    else:
+        if output.suffix.lower() in EXTENSIONS:
+            raise ConfigError(f"{str(output)!r} names one picture, and {str(given)!r} holds several: name a folder.")
+        if not given.exists():
+            raise DataError(f"{str(given)!r} does not exist: name a picture, a folder or a zip file.")
+        source = open_source(given)
+        names = [name for name in source.files if name.lower().endswith(EXTENSIONS)]
+        places = [output / Path(name).with_suffix(".png") for name in names]
+    if not names:
+        raise DataError(f"{str(given)!r} holds no pictures: looked for {', '.join(EXTENSIONS)}.")
+    wrong = next((place for place in places if place.suffix.lower() != ".png"), None)
+    if wrong:
+        raise ConfigError(f"{str(wrong)!r}: pictures are written as PNG; end the name in .png.")
+    if twice := next((place for i, place in enumerate(places) if place in places[:i]), None):
+        raise ConfigError(f"two pictures of {str(given)!r} would both become {str(twice)!r}: rename one of them.")
+    there = [place for place in places if place.exists()]
+    if there and not overwrite:
+        raise ConfigError(f"{str(there[0])!r} is there already: choose another place, or set overwrite=true.")
+    return source, names, places
+
+
+def check(run, options: Options) -> None:
+    """ConfigError for a run that does not translate, or not in this direction."""
+    from gan_lab.models import SourceGame
+    from gan_lab.networks.unet import redraw
+
+    game = run.game
+    if not isinstance(game, SourceGame):
+        raise ConfigError("this run makes pictures of latents and translates none: gan-lab sample draws from it.")
+    if options.direction not in game.translators:
+        known = " or ".join(game.translators)
+        raise ConfigError(f"direction={options.direction} is not one of this run: choose {known}.")
+    if options.seed and not redraw(getattr(game, game.translators[options.direction]), options.seed):
+        raise ConfigError(f"seed={options.seed} chooses noise, and this network has none: leave it out.")
+
+
+def translate(
+    run, options: Options, source, names: list[str], places: list[Path], size: tuple[int, int] | None
+) -> None:
+    """Read, translate and write, some pictures at a time."""
+    import torch
+    from tqdm import tqdm
+
+    from gan_lab import pictures
+
+    game = run.game
+    multiple = getattr(game, game.translators[options.direction]).multiple
+    channels = game.known.shape[1] if options.direction == "forth" else run.config["dataset"]["channels"]
+    if channels not in (1, 3):
+        raise ConfigError(f"what this run translates has {channels} channels, which no picture file holds.")
+    with tqdm(total=len(names), desc="translating", unit="", disable=None) as bar:
+        for part in batches(source, names, places, channels, size, options.batch_size):
+            images = torch.stack([image for _, _, image in part])  # [n, C, H, W]
+            check_size(part[0][0], images.shape[2:], multiple)
+            made = translated(game, images.to(run.device), options)
+            for (_, place, _), image in zip(part, made, strict=True):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                pictures.save_png(pictures.grid(image[None], columns=1, padding=0, least_width=1), place)
+            bar.update(len(part))
+
+
+def translated(game, images, options: Options):
+    import torch
+
+    try:
+        with torch.no_grad():
+            return game.translate(images, options.direction).float().cpu()
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise ResourceError("the memory is full: set batch_size=1, or a smaller size=.") from error
+
+
+def batches(source, names: list[str], places: list[Path], channels: int, size, most: int) -> Iterator[list[tuple]]:
+    """Neighbours of one size: name, place and picture [C, H, W] in [-1, 1] of each."""
+    part = []
+    for name, place in zip(names, places, strict=True):
+        image = picture(source, name, channels, size)
+        if part and (len(part) == most or part[0][2].shape != image.shape):
+            yield part
+            part = []
+        part.append((name, place, image))
+    yield part
+
+
+def picture(source, name: str, channels: int, size: tuple[int, int] | None):
+    """A file as a picture [C, H, W] in [-1, 1], as large as it is or brought to a size; DataError."""
+    import torch
+
+    from gan_lab.datasets.decode import Unreadable, decode
+
+    try:
+        data = source.read(name, 8 * MOST_PIXELS)
+        pixels = decode(data, size or own_size(data), channels, WHITE, MOST_PIXELS)
+    except Unreadable as error:
+        raise DataError(f"{name} cannot be read as a picture: {error}.") from error
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 127.5 - 1
+
+
+def own_size(data: bytes) -> tuple[int, int]:
+    """Height and width of a picture as a person sees it: a camera may say that it is to be turned. Unreadable."""
+    import io
+
+    from PIL import Image
+
+    from gan_lab.datasets.decode import header
+
+    height, width = map(int, header(data)[0].split(" x "))
+    with Image.open(io.BytesIO(data)) as image:
+        is_turned = image.getexif().get(ORIENTATION, 1) >= 5
+    return (width, height) if is_turned else (height, width)
+
+
+def check_size(name: str, size: tuple[int, int], multiple: int) -> None:
+    if any(side % multiple or side < 8 for side in size):
+        near = "x".join(str(max(1, round(side / multiple)) * multiple) for side in size)
+        raise ConfigError(
+            f"{name} has {size[0]} x {size[1]} pixels, and this network takes sides that are multiples of {multiple}: "
+            f"set size={near}, for example."
+        )
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """Height and width of `256` or `240x320`."""
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+        raise ConfigError(f"size={text} must be one number, or height x width such as 240x320.")
+    return int(sides[0]), int(sides[-1])

@@ -1,0 +1,68 @@
+"""Translation that is shown how: each source has the picture that it should become."""
+
+from functools import partial
+
+from torch import Tensor, nn
+
+from gan_lab.losses import Objective, widened
+from gan_lab.models.base import Terms, losses
+from gan_lab.models.sources import SourceGame, beside
+
+
+class Pix2Pix(SourceGame):
+    """A generator of pictures from sources, and a critic that sees both. Isola et al. 2017 (arXiv 1611.07004).
+
+    The generator minimises its adversarial loss plus `l1` times the mean absolute difference to the true picture
+    (equation 4; 0 leaves it out). The discriminator takes (image, source=source), so that it judges whether a picture
+    belongs to its source (equation 1). With `reuse_fakes` the generator moves first and hands its fakes on.
+    """
+
+    needs_pairs = True
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        objective: Objective,
+        source_channels: int,
+        image_size: int | list[int],
+        l1: float = 100.0,
+        remember: int = 64,
+        reuse_fakes: bool = False,
+    ):
+        super().__init__(objective, source_channels, image_size, remember)
+        if l1 < 0:
+            raise ValueError(f"l1={l1} must not be negative.")
+        self.generator, self.discriminator, self.l1 = generator, discriminator, l1
+        self.reuse_fakes, self.handed = reuse_fakes, []
+        if reuse_fakes:
+            self.players = dict(reversed(type(self).players.items()))
+
+    def discriminator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+        source, real = batch["source"], batch["image"]
+        self.remember(source)
+        fake = self.handed.pop(0) if self.reuse_fakes else self.generator(source)
+        return self.judge(partial(self.discriminator, source=source), real, fake, step)
+
+    def generator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+        source, real = batch["source"], batch["image"]
+        fake = self.generator(source)
+        if self.reuse_fakes:
+            self.handed.append(fake.detach())
+        terms = self.fool(partial(self.discriminator, source=source), fake, real, step)
+        terms += self.pay(self.generator, source, step=step)
+        difference = (widened(fake) - real).abs().mean()
+        return terms + (losses(l1=self.l1 * difference) if self.l1 else Terms(logs={"l1": difference}))
+
+    def critic(self, x: Tensor) -> Tensor:
+        """Score maps of pictures beside the mean of the sources that are remembered."""
+        source = self.draw_latents(range(len(self.known))).mean(dim=0).to(x)
+        return self.discriminator(self.objective.alone(x), source=source.expand(len(x), -1, -1, -1))
+
+    def preview(self, batch: dict[str, Tensor], latents: Tensor, step: int) -> dict[str, Tensor]:
+        """Each row one source of the batch, what is made of it, and the truth; and what other games show."""
+        source, real = batch["source"], batch["image"]
+        fresh = self.sample(source)
+        shown_real, shown_fake = self.objective.show(real, fresh, self.noise, step)
+        table = beside(source, fresh, real)
+        return {"fixed": table, "fresh": fresh, "real": real, "shown_real": shown_real, "shown_fake": shown_fake}
