@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from gan_lab import __version__
 from gan_lab.build import build_dataset
 from gan_lab.datasets import Dataset
+from gan_lab.datasets.base import in_play
 from gan_lab.datasets.download import download_file
 from gan_lab.datasets.stacked import Stacked
 from gan_lab.errors import ConfigError, DataError
@@ -31,8 +33,9 @@ from gan_lab.metrics.classes import label_accuracy, purity
 from gan_lab.metrics.classifier import Labelled, classifier
 from gan_lab.metrics.judgement import OF_PAIRS
 from gan_lab.metrics.neighbours import diversity, nearest
+from gan_lab.metrics.pairs import pair_figures
 from gan_lab.metrics.store import digest, kept
-from gan_lab.models import Game
+from gan_lab.models import Game, SourceGame
 from gan_lab.nested import levels, with_known
 from gan_lab.run import Run
 
@@ -126,7 +129,9 @@ def evaluate(
     seeds = range(FIRST_SEED + seed * 1_000_000, FIRST_SEED + seed * 1_000_000 + n)
     made = Judge(reference, split, looker, device=run.device)
     facts = {"step": run.state["step"], "weights": run.weights, "batch_norm": batch_norm(run.game), "seed": seeds[0]}
-    figures = made.figures(drawn(run.game, run.latents(seeds)), **facts)
+    figures = made.figures(drawn(run.game, materials(run.game, reference, seeds)), **facts)
+    if isinstance(run.game, SourceGame):
+        figures += translated(run, reference, seeds, figures[0])
     if looker is not None and run.game.condition == "label" and looker.classes == run.dataset.num_classes:
         figures += obedience(run, made, seeds[:CONDITIONED], figures[0])
     if looker is not None and looker.classes and run.game.condition == "code":
@@ -153,6 +158,43 @@ def novelty(train: Judge, test: Judge, like: Figure) -> Figure:
     counts = {"reference_count": len(train.real.features), "samples": len(test.fake.features)}
     protocol = replace(like.protocol, reference=f"{train.split}, as {test.split}", **counts)
     return Figure(f"novelty/{test.extractor.title}", float(far[0] / far[1]), like.step, protocol)
+
+
+def materials(game: Game, dataset: Dataset, seeds: range) -> Tensor:
+    """What samples are made of: the latents of seeds; of a game that translates, as many sources of the data."""
+    if not isinstance(game, SourceGame):
+        return game.draw_latents(seeds)
+    return in_play(dataset.plain(torch.arange(min(len(seeds), len(dataset))))["source"]).to(game.noise.device)
+
+
+@torch.no_grad()
+def translated(run: Run, reference: Dataset, seeds: range, like: Figure) -> list[Figure]:
+    """How near translations come to what they should be, where that is known, and how near the way back ends.
+
+    `pairs`: to the image of the pair; `truth`: to what a formula makes of the source, beside what the source itself
+    differs from that; `way_back`: of a two-way game, from where it began.
+    """
+    sources = materials(run.game, reference, seeds)
+    made, values = torch.cat([*drawn(run.game, sources)]).cpu(), {}
+    if reference.paired:
+        wanted = in_play(reference.plain(torch.arange(len(sources)))["image"])
+        values |= {f"{name}/pairs": value for name, value in nearness(made, wanted).items()}
+    truth = reference.truth(sources.cpu())
+    if truth is not None:
+        values |= {f"{name}/truth": value for name, value in nearness(made, truth).items()}
+        values["l1_of_source/truth"] = float((sources.cpu() - truth).abs().mean())
+    if "back" in run.game.translators:
+        back = torch.cat([run.game.translate(part.to(run.device), "back").cpu() for part in made.split(AT_ONCE)])
+        values["l1/way_back"] = float((back - sources.cpu()).abs().mean())
+    protocol = replace(like.protocol, samples=len(sources), extractor="none", resize="none")
+    return [Figure(name, value, like.step, protocol) for name, value in values.items()]
+
+
+def nearness(made: Tensor, wanted: Tensor) -> dict[str, float]:
+    """Mean differences of pictures; PSNR and SSIM too where torchmetrics is there and the pictures are large enough."""
+    if min(made.shape[-2:]) >= 11 and find_spec("torchmetrics"):
+        return pair_figures(made, wanted)
+    return {"l1": float((made - wanted).abs().mean())}
 
 
 @torch.no_grad()

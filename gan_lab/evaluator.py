@@ -7,7 +7,7 @@ from collections.abc import Callable
 from gan_lab import checkpoint
 from gan_lab.datasets import Dataset
 from gan_lab.errors import ConfigError
-from gan_lab.evaluation import Judge, batch_norm, drawn, extractor_of, split_of
+from gan_lab.evaluation import Judge, batch_norm, drawn, extractor_of, materials, split_of
 from gan_lab.logbook import Logbook
 from gan_lab.metrics import Figure, lower_is_better
 from gan_lab.settings import Trainer as Settings
@@ -59,7 +59,7 @@ class Evaluator:
         """What is said of the averaged weights now."""
         game = trainer.game
         if self.latents is None:
-            self.latents = game.draw_latents(range(FIRST_SEED, FIRST_SEED + self.count))
+            self.latents = materials(game, self.judge.reference, range(FIRST_SEED, FIRST_SEED + self.count))
         with game.using(dict(trainer.ema.networks)):
             samples = drawn(game, self.latents)
             facts = {"weights": "ema", "batch_norm": batch_norm(game), "seed": FIRST_SEED}

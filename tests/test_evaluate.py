@@ -405,3 +405,35 @@ def test_help(capsys):
 def test_a_summary_with_figures_is_json(run):
     json.loads((run / "summary.json").read_text())
     assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["evaluate_every"] == 2
+
+
+# --- Translations ----------------------------------------------------------------------------------------------------
+
+QUICK = ["trainer.steps=2", "trainer.evaluate_every=null", "dataset.of=shapes", "dataset.of.size=60"]
+QUICK += ["dataset.of.image_size=16"]
+
+
+def judged(folder, *words):
+    launch.train(config_of(*words, *QUICK), folder)
+    return {figure.name: figure for figure in evaluate(gan_lab.load(folder), n=40, say=lambda line: None)}
+
+
+def test_pairs_are_judged_by_what_their_images_are(tmp_path):
+    figures = judged(tmp_path / "run", "model=pix2pix", "dataset=degraded", "dataset.by=grey")
+    run = gan_lab.load(tmp_path / "run")
+    rows = run.dataset.rows(torch.arange(40))
+    source, image = (rows[name].permute(0, 3, 1, 2) / 127.5 - 1 for name in ("source", "image"))
+    torch.manual_seed(0)
+    assert figures["l1/pairs"].value == pytest.approx(float((run.generate(source) - image).abs().mean()), rel=0.05)
+    assert figures["l1/pairs"].protocol.samples == 40 and figures["l1/pairs"].protocol.extractor == "none"
+    assert not any(name.endswith(("truth", "way_back")) for name in figures)
+
+
+def test_a_hidden_truth_is_told_beside_what_the_source_differs_by(tmp_path):
+    words = "model=cyclegan", "dataset=split_domains", "dataset.transform=permute", "model.source_to_image.blocks=1"
+    figures = judged(tmp_path / "run", *words, "model.image_to_source.blocks=1")
+    dataset = gan_lab.load(tmp_path / "run").dataset
+    source = dataset.rows(torch.arange(len(dataset))[:40])["source"].permute(0, 3, 1, 2) / 127.5 - 1
+    expected = float((source - dataset.truth(source)).abs().mean())
+    assert figures["l1_of_source/truth"].value == pytest.approx(expected, rel=1e-4) and expected > 0.05
+    assert {"l1/truth", "l1/way_back"} <= figures.keys() and "l1/pairs" not in figures

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-LOWER = ("fid", "kid", "reverse_kl", "l1", "distance")  # the better, the lower; all others the higher
+LOWER = ("fid", "kid", "reverse_kl", "l1", "l1_of_source", "distance")  # the better, the lower; all others the higher
 
 
 @dataclass(frozen=True)
