@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from gan_lab import compat
@@ -94,9 +95,20 @@ def narrow(node: Any) -> None:
 
 
 def playground(words: list[str]) -> str:
-    """The choice of a dataset with which the words fit, digits if they do: there other things are asked of them."""
-    names = sorted(choices("dataset"), key=lambda name: name != "digits")
+    """The choice of a dataset with which the words fit, digits if they do: there other things are asked of them.
+
+    One that reads files is chosen where no other fits.
+    """
+    files = choices("dataset")
+    names = sorted(files, key=lambda name: (name != "digits", bool(ON_DISK & read_yaml(files[name]).keys())))
     return next((place for name in names if complaints([*words, place := f"dataset={name}"]) == []), "dataset=digits")
+
+
+@cache
+def read_yaml(file: Path) -> dict[str, Any]:
+    import yaml
+
+    return yaml.safe_load(file.read_text(encoding="utf-8"))
 
 
 def complaints_anywhere(words: list[str], model: str) -> list[str] | None:

@@ -10,6 +10,7 @@ import atexit
 import json
 import os
 import platform
+import random
 import shutil
 import subprocess
 import sys
@@ -49,12 +50,24 @@ class Work:
     steps: int
     target: float  # gan-lab must be this many times as fast as the textbook loop, on a CPU
     textbook_workers: int = 0  # of the DataLoader, as the well-known script of this game has them
+    batch_size: int = 64
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def translates(self) -> bool:
+        return self.model in ("pix2pix", "cyclegan")
 
 
+TRANSLATION = {"channels": 3, "target": 1.0}  # the networks take nearly all of the time, in any loop
+LEAST_SQUARES = ("loss=least_squares",)
 WORKS = {
     "gan28": Work("gan", images=60_000, image_size=28, channels=1, steps=100, target=2.0),
     "dcgan32": Work("dcgan", images=50_000, image_size=32, channels=3, steps=20, target=2.2),
     "dcgan64": Work("dcgan", images=10_000, image_size=64, channels=3, steps=10, target=1.6, textbook_workers=2),
+    "pix2pix128-1": Work("pix2pix", images=400, image_size=128, steps=8, batch_size=1, **TRANSLATION),
+    "pix2pix128-8": Work("pix2pix", images=400, image_size=128, steps=2, batch_size=8, **TRANSLATION),
+    "cyclegan64-1": Work("cyclegan", 400, 64, steps=4, batch_size=1, overrides=LEAST_SQUARES, **TRANSLATION),
+    "cyclegan64-8": Work("cyclegan", 400, 64, steps=1, batch_size=8, overrides=LEAST_SQUARES, **TRANSLATION),
 }
 
 
@@ -62,36 +75,50 @@ WORKS = {
 
 
 def textbook(work: Work) -> Callable[[int], None]:
-    """The loop of the DCGAN tutorial: DataLoader, per-image transforms, float32, NCHW, losses read at every step."""
+    """The loop that tutorials teach: DataLoader, per-image transforms, float32, NCHW, losses read at every step."""
+    config = configuration(work)
+    device = machine.device_of(Settings(**config["trainer"]))
+    steps = {"pix2pix": textbook_pix2pix, "cyclegan": textbook_cyclegan}.get(work.model, textbook_gan)
+    return repeated(steps(work, build_game(config).to(device), endless(textbook_loader(work)), device))
+
+
+def textbook_loader(work: Work) -> torch.utils.data.DataLoader:
+    """Batches of (picture, label), or where pictures are translated of (source, picture)."""
     from PIL import Image
     from torchvision import transforms
 
     class Pictures(torch.utils.data.Dataset):
-        def __init__(self, arrays, transform):
-            self.arrays, self.transform = arrays, transform
+        def __init__(self, arrays, sources, transform):
+            self.arrays, self.sources, self.transform = arrays, sources, transform
 
         def __len__(self):
             return len(self.arrays)
 
         def __getitem__(self, i):
-            return self.transform(Image.fromarray(self.arrays[i].squeeze())), 0
+            if self.sources is None:
+                return self.opened(self.arrays, i), 0
+            return self.opened(self.sources, i), self.opened(self.arrays, i)
 
-    config = configuration(work)
-    device, size = machine.device_of(Settings(**config["trainer"])), config["trainer"]["batch_size"]
+        def opened(self, arrays, i):
+            return self.transform(Image.fromarray(arrays[i].squeeze()))
+
     statistics = ((0.5,) * work.channels,) * 2
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(*statistics)])
-    pictures = Pictures(pixels(work.images, work.image_size, work.channels), transform)
-    loader = torch.utils.data.DataLoader(
-        pictures, batch_size=size, shuffle=True, drop_last=True, num_workers=work.textbook_workers
+    arrays = [pixels(work.images, work.image_size, work.channels, seed) for seed in range(1 + work.translates)]
+    pictures = Pictures(arrays[0], arrays[1] if work.translates else None, transform)
+    return torch.utils.data.DataLoader(
+        pictures, batch_size=work.batch_size, shuffle=True, drop_last=True, num_workers=work.textbook_workers
     )
-    game = build_game(config).to(device)
-    netG, netD = game.generator, game.discriminator
+
+
+def textbook_gan(work: Work, game, batches: Iterator, device) -> Callable[[], tuple]:
+    """The loop of the DCGAN tutorial."""
+    netG, netD, size = game.generator, game.discriminator, work.batch_size
     if work.model == "dcgan":  # ours would hand channels-last maps to a loop that knows nothing of them
         netG.start.register_forward_pre_hook(lambda module, inputs: inputs[0].contiguous())
     criterion = nn.BCEWithLogitsLoss()
     optimizerD = torch.optim.Adam(netD.parameters(), lr=2e-4, betas=(0.5, 0.999))
     optimizerG = torch.optim.Adam(netG.parameters(), lr=2e-4, betas=(0.5, 0.999))
-    batches = endless(loader)
 
     def step():
         real = next(batches)[0].to(device)
@@ -116,7 +143,88 @@ def textbook(work: Work) -> Callable[[int], None]:
         optimizerG.step()
         return (errD_real + errD_fake).item(), errG.item()
 
-    return repeated(step)
+    return step
+
+
+def textbook_pix2pix(work: Work, game, batches: Iterator, device) -> Callable[[], tuple]:
+    """The loop of pix2pix in PyTorch by its authors: one fake for both players, the critic's loss halved."""
+    netG, netD = game.generator, game.discriminator
+    criterionGAN, criterionL1 = nn.BCEWithLogitsLoss(), nn.L1Loss()
+    optimizerG, optimizerD = (torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999)) for net in (netG, netD))
+
+    def against(score, target):
+        return criterionGAN(score, torch.full_like(score, target))
+
+    def step():
+        real_A, real_B = (part.to(device) for part in next(batches))
+        fake_B = netG(real_A)
+
+        # Update D
+        netD.requires_grad_(True)
+        optimizerD.zero_grad()
+        loss_D = (against(netD(fake_B.detach(), real_A), 0.0) + against(netD(real_B, real_A), 1.0)) * 0.5
+        loss_D.backward()
+        optimizerD.step()
+
+        # Update G
+        netD.requires_grad_(False)
+        optimizerG.zero_grad()
+        loss_G = against(netD(fake_B, real_A), 1.0) + criterionL1(fake_B, real_B) * 100
+        loss_G.backward()
+        optimizerG.step()
+        return loss_D.item(), loss_G.item()
+
+    return step
+
+
+def textbook_cyclegan(work: Work, game, batches: Iterator, device) -> Callable[[], tuple]:
+    """The loop of CycleGAN in PyTorch by its authors: generators first, then critics on fakes from pools of 50."""
+    netG_A, netG_B, netD_A, netD_B = game.source_to_image, game.image_to_source, game.critic_image, game.critic_source
+    criterionGAN, criterionL1 = nn.MSELoss(), nn.L1Loss()
+    generators, critics = ([*a.parameters(), *b.parameters()] for a, b in ((netG_A, netG_B), (netD_A, netD_B)))
+    optimizerG, optimizerD = (torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)) for p in (generators, critics))
+    pools = {netD_A: [], netD_B: []}
+
+    def against(score, target):
+        return criterionGAN(score, torch.full_like(score, target))
+
+    def query(pool, images):
+        shown = []
+        for image in images.detach():
+            if len(pool) < 50:
+                pool.append(image)
+            elif random.random() > 0.5:
+                place = random.randrange(50)
+                pool[place], image = image, pool[place]
+            shown.append(image)
+        return torch.stack(shown)
+
+    def step():
+        real_A, real_B = (part.to(device) for part in next(batches))
+
+        # Update both generators
+        for critic in (netD_A, netD_B):
+            critic.requires_grad_(False)
+        fake_B, fake_A = netG_A(real_A), netG_B(real_B)
+        optimizerG.zero_grad()
+        loss_G = against(netD_A(fake_B), 1.0) + against(netD_B(fake_A), 1.0)
+        loss_G = loss_G + 10 * (criterionL1(netG_B(fake_B), real_A) + criterionL1(netG_A(fake_A), real_B))
+        loss_G = loss_G + 5 * (criterionL1(netG_A(real_B), real_B) + criterionL1(netG_B(real_A), real_A))
+        loss_G.backward()
+        optimizerG.step()
+
+        # Update both critics
+        said, optimizer = [loss_G.item()], optimizerD
+        optimizer.zero_grad()
+        for critic, real, fake in ((netD_A, real_B, fake_B), (netD_B, real_A, fake_A)):
+            critic.requires_grad_(True)
+            loss_D = (against(critic(real), 1.0) + against(critic(query(pools[critic], fake)), 0.0)) * 0.5
+            loss_D.backward()
+            said.append(loss_D.item())
+        optimizer.step()
+        return tuple(said)
+
+    return step
 
 
 def bare(work: Work) -> Callable[[int], None]:
@@ -124,29 +232,67 @@ def bare(work: Work) -> Callable[[int], None]:
     trainer = assembled(work)
     game, device, amp = trainer.game, trainer.world.device, trainer.amp
     (batch,) = trainer.loader.batch(0)
-    real = batch["image"]
-
-    def discriminator_loss(z):
-        return softplus(-game.discriminator(real).float()).mean() + softplus(fooled(z)).mean()
-
-    def generator_loss(z):
-        return softplus(-fooled(z)).mean()
-
-    def fooled(z):
-        return game.discriminator(game.generator(z)).float()
+    losses = {"pix2pix": bare_pix2pix, "cyclegan": bare_cyclegan}.get(work.model, bare_gan)(game, batch, device)
 
     def step():
-        for seat, loss_of in zip(trainer.seats, (discriminator_loss, generator_loss), strict=True):
+        for seat in trainer.seats:
             for other in trainer.seats:
                 other.player.requires_grad_(other is seat)
             seat.optimizer.zero_grad(set_to_none=True)
             with torch.autocast(device.type, amp, enabled=amp is not None):
-                loss = loss_of(torch.randn(len(real), game.latent_dim, device=device))
+                loss = losses[seat.name]()
             loss.backward()
             seat.optimizer.step()
 
     game.train()
     return repeated(step)
+
+
+def bare_gan(game, batch: dict[str, Tensor], device) -> dict[str, Callable[[], Tensor]]:
+    """The losses of both players."""
+    real = batch["image"]
+
+    def fooled():
+        return game.discriminator(game.generator(torch.randn(len(real), game.latent_dim, device=device))).float()
+
+    return {
+        "discriminator": lambda: softplus(-game.discriminator(real).float()).mean() + softplus(fooled()).mean(),
+        "generator": lambda: softplus(-fooled()).mean(),
+    }
+
+
+def bare_pix2pix(game, batch: dict[str, Tensor], device) -> dict[str, Callable[[], Tensor]]:
+    """The losses of both players."""
+    source, real = batch["source"], batch["image"]
+    score = lambda image: game.discriminator(image, source).float()
+
+    def generator_loss():
+        fake = game.generator(source)
+        return softplus(-score(fake)).mean() + 100 * (fake.float() - real).abs().mean()
+
+    return {
+        "discriminator": lambda: softplus(-score(real)).mean() + softplus(score(game.generator(source))).mean(),
+        "generator": generator_loss,
+    }
+
+
+def bare_cyclegan(game, batch: dict[str, Tensor], device) -> dict[str, Callable[[], Tensor]]:
+    """The losses of both players, without pools."""
+    source, image, forth, back = batch["source"], batch["image"], game.source_to_image, game.image_to_source
+    away = lambda a, b: (a.float() - b).abs().mean()
+    miss = lambda score, target: 0.5 * (score.float() - target).square().mean()
+
+    def generator_loss():
+        fake_image, fake_source = forth(source), back(image)
+        fooling = miss(game.critic_image(fake_image), 1) + miss(game.critic_source(fake_source), 1)
+        cycle = away(back(fake_image), source) + away(forth(fake_source), image)
+        return fooling + 10 * cycle + 5 * (away(back(source), source) + away(forth(image), image))
+
+    def discriminator_loss():
+        pairs = (game.critic_image, image, forth(source)), (game.critic_source, source, back(image))
+        return sum(miss(critic(real), 1) + miss(critic(fake), 0) for critic, real, fake in pairs)
+
+    return {"discriminator": discriminator_loss, "generator": generator_loss}
 
 
 def loop(work: Work, *overrides: str) -> Callable[[int], None]:
@@ -180,31 +326,36 @@ CONTENDERS = {
 
 
 class Synthetic(Dataset):
-    """Labelled images of random bytes."""
+    """Labelled images of random bytes; with `source_channels` each has a source, too."""
 
-    def __init__(self, images: int, image_size: int, channels: int):
-        labels = torch.arange(images) % 10
-        super().__init__(channels, (image_size, image_size), labels, [str(i) for i in range(10)])
+    paired = True
+
+    def __init__(self, images: int, image_size: int, channels: int, source_channels: int | None = None):
+        labels, classes = torch.arange(images) % 10, [str(i) for i in range(10)]
+        super().__init__(channels, (image_size, image_size), labels, classes, source_channels=source_channels)
         self.pixels = torch.from_numpy(pixels(images, image_size, channels))
+        self.sources = torch.from_numpy(pixels(images, image_size, source_channels, 1)) if source_channels else None
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def load(self) -> dict[str, Tensor]:
-        return {"image": self.pixels, "label": self.labels}
+        return {"image": self.pixels, "label": self.labels} | ({"source": self.sources} if self.source_channels else {})
 
 
-def pixels(images: int, image_size: int, channels: int) -> np.ndarray:
+def pixels(images: int, image_size: int, channels: int, seed: int = 0) -> np.ndarray:
     shape = (images, image_size, image_size, channels)
-    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
 def configuration(work: Work, *overrides: str) -> dict:
     """The shipped configuration of a work, on synthetic images instead of those that it would download."""
     stand_in = {1: "mnist", 3: "cifar10"}[work.channels]
     size = f"dataset.image_size={work.image_size}"
-    config = compose([f"model={work.model}", f"dataset={stand_in}", size, *overrides])
+    words = [size, f"trainer.batch_size={work.batch_size}", *work.overrides, *overrides]
+    config = compose([f"model={work.model}", f"dataset={stand_in}", *words])
     facts = {"images": work.images, "image_size": work.image_size, "channels": work.channels}
+    facts |= {"source_channels": work.channels} if work.translates else {}
     return {**config, "dataset": {"_target_": "bench.Synthetic", **facts}, "trust": ["bench"]}
 
 
@@ -297,7 +448,7 @@ def measure(name: str, repetitions: int) -> list[dict]:
     def ratio(one, other):
         return median(a / b for a, b in zip(seconds[one], seconds[other], strict=True))
 
-    work, images = WORKS[name], Settings().batch_size * WORKS[name].steps
+    work, images = WORKS[name], WORKS[name].batch_size * WORKS[name].steps
     rows = []
     for contender, times in seconds.items():
         row = {"work": name, "contender": contender, "images_per_second": images / median(times)}

@@ -288,6 +288,8 @@ def test_runs_of_every_model_can_be_looked_at(model, tmp_path, brush):
 
 def is_expected(what, run, sentence):
     """Of a generator that has learned nothing there may be no sample of a class; some looks are for some games."""
+    if not run.dataset.classes and "labels" in sentence:
+        return True
     if what == "steganography":
         return len(run.latents([0]).shape) == 2 or "back" not in run.game.translators
     if what in ("arithmetic", "edit", "projection", "traversal"):

@@ -1,16 +1,22 @@
 """Every file of conf composes and passes the schema; new ones are found."""
 
+import re
+
 import pytest
 
 from gan_lab.choices import choices, description, groups
 from gan_lab.config import compose
 from gan_lab.errors import ConfigError
 
+FOLDERS = ("folder", "paired_folder", "unpaired_folder")  # of which only the user knows the path
+OF_THE_USER = re.compile(rf"override /dataset: ({'|'.join(FOLDERS)})$", re.MULTILINE)
+EACH = [(group, name, file) for group in groups() for name, file in choices(group).items()]
 OWN = {
-    choice: ["dataset.path=/pictures"]
-    for choice in ("dataset=folder", "dataset=paired_folder", "dataset=unpaired_folder", "experiment=my_images")
-}  # what only the user can give
-EACH = [f"{group}={name}" for group in groups() for name in choices(group)]
+    f"{group}={name}": ["dataset.path=/pictures"]
+    for group, name, file in EACH
+    if (group == "dataset" and name in FOLDERS) or OF_THE_USER.search(file.read_text(encoding="utf-8"))
+}
+EACH = [f"{group}={name}" for group, name, _ in EACH]
 
 
 @pytest.mark.parametrize("choice", EACH)

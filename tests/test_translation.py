@@ -18,6 +18,7 @@ from gan_lab import checkpoint, launch, session
 from gan_lab.analysis.steganography import steganography
 from gan_lab.build import build_dataset
 from gan_lab.cli import main
+from gan_lab.config import compose
 from gan_lab.distributed import joined
 from gan_lab.errors import CheckpointError, ConfigError
 from gan_lab.losses import LeastSquares
@@ -518,6 +519,38 @@ def test_pairs_are_asked_for_where_they_are_needed():
 def test_an_identity_needs_channels_that_agree():
     with pytest.raises(ConfigError, match="sources have 3 channels where images have 1. Set model.identity=0."):
         made(*CYCLE, "model.source_channels=3")
+
+
+# ---- the papers' experiments ----------------------------------------------------------------------------------------
+
+
+PAPERS = {
+    "pix2pix_facades": (256, ["generator", "discriminator"]),
+    "cyclegan_horse2zebra": (256, ["source_to_image", "image_to_source", "critic_source", "critic_image"]),
+    "dualgan_facades": (256, ["source_to_image", "image_to_source", "critic_source", "critic_image"]),
+    "discogan_edges2shoes": (64, ["source_to_image", "image_to_source", "critic_source", "critic_image"]),
+}
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_the_papers_experiments_take_a_step(name, tmp_path):
+    """At their own size and depth, but with narrow networks: wide ones take ten seconds a step on one core."""
+    size, networks = PAPERS[name]
+    sides = ("train/A", "train/B") if name == "pix2pix_facades" else ("trainA", "trainB")
+    for i, side in enumerate(sides):
+        (tmp_path / side).mkdir(parents=True)
+        for j in range(4):
+            pixels = np.random.default_rng(4 * i + j).integers(0, 256, (size, size, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / side / f"{j}.png")
+    config = compose([f"experiment={name}", f"dataset.path={tmp_path}", "dataset.cache=never", "trainer.device=cpu"])
+    for network in networks:
+        config["model"][network]["width"] = 4
+    batch = config["trainer"]["batch_size"]
+    config["trainer"] |= {"batch_size": min(4, batch), "precision": "fp32"}
+    trainer = play(trainer_of(config), 1)
+    assert batch == (64 if size == 64 else 1)
+    assert all(value == value for value in trainer.report().values())
+    assert all(seat.report()[0] == 0 for seat in trainer.seats)
 
 
 # ---- two processes --------------------------------------------------------------------------------------------------
