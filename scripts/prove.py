@@ -27,7 +27,7 @@ from proofs.task import RESULT, Task
 
 from gan_lab.commands.sample import seeds_of
 from gan_lab.errors import ConfigError, GanLabError
-from gan_lab.nested import with_known
+from gan_lab.nested import everywhere
 from gan_lab.sweep import claimed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,7 +41,7 @@ def main(argv: list[str], root: Path = ROOT) -> int:
     parser.add_argument("--all", action="store_true", help="every proof there is")
     parser.add_argument("--seeds", default=f"{TUNING[0]}-{TUNING[-1]}", help="such as 0-2, 100-102 or 0 (default: 0-2)")
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, each of one thread (default: 2)")
-    parser.add_argument("--root", help="where downloaded datasets lie (dataset.root)")
+    parser.add_argument("--root", help="where datasets lie that are read from files (default: data)")
     parser.add_argument("--page", action="store_true", help="only write docs/proofs.md")
     parser.add_argument("--check", action="store_true", help="only say whether docs/proofs.md is stale")
     options = parser.parse_args(argv)
@@ -118,7 +118,7 @@ def run(claim: Claim, side: str, seed: int, data: str | None = None) -> dict[str
         folder = claimed(place)
         config = claim.sides[side] | {"seed": seed}
         if data:
-            config["dataset"] = with_known(config["dataset"], root=data)
+            config["dataset"] = everywhere(config["dataset"], lambda level: placed(level, Path(data)))
         task = Task(config, [*claim.words(side), f"seed={seed}"], claim.proof.measure, str(folder))
         with (folder / "log.txt").open("w", encoding="utf-8") as log:
             code = start(task, repository, log)
@@ -127,6 +127,14 @@ def run(claim: Claim, side: str, seed: int, data: str | None = None) -> dict[str
             raise GanLabError(f"{claim.name}, {side}, seed {seed} ended with code {code}: {''.join(last)}\n  {folder}")
         done = [folder / RESULT]
     return json.loads(done[0].read_text(encoding="utf-8"))
+
+
+def placed(dataset: dict[str, Any], data: Path) -> dict[str, Any]:
+    """A dataset's settings with its files where they lie: below `data` in place of the usual folder, data/."""
+    moved = {"root": str(data)} if "root" in dataset else {}
+    if dataset.get("path"):
+        moved["path"] = str(data / Path(dataset["path"]).relative_to("data"))
+    return {**dataset, **moved}
 
 
 def start(task: Task, repository: Repository, log) -> int:

@@ -13,8 +13,9 @@ class Pix2Pix(SourceGame):
     """A generator of pictures from sources, and a critic that sees both. Isola et al. 2017 (arXiv 1611.07004).
 
     The generator minimises its adversarial loss plus `l1` times the mean absolute difference to the true picture
-    (equation 4; 0 leaves it out). The discriminator takes (image, source=source), so that it judges whether a picture
-    belongs to its source (equation 1). With `reuse_fakes` the generator moves first and hands its fakes on.
+    (equation 4; 0 leaves it out). `adversarial` multiplies the former: 0 is the paper's baseline of L1 alone. The
+    discriminator takes (image, source=source), so that it judges whether a picture belongs to its source (equation 1).
+    With `reuse_fakes` the generator moves first and hands its fakes on.
     """
 
     needs_pairs = True
@@ -27,13 +28,15 @@ class Pix2Pix(SourceGame):
         source_channels: int,
         image_size: int | list[int],
         l1: float = 100.0,
+        adversarial: float = 1.0,
         remember: int = 64,
         reuse_fakes: bool = False,
     ):
         super().__init__(objective, source_channels, image_size, remember)
-        if l1 < 0:
-            raise ValueError(f"l1={l1} must not be negative.")
-        self.generator, self.discriminator, self.l1 = generator, discriminator, l1
+        for name, weight in {"l1": l1, "adversarial": adversarial}.items():
+            if weight < 0:
+                raise ValueError(f"{name}={weight} must not be negative.")
+        self.generator, self.discriminator, self.l1, self.adversarial = generator, discriminator, l1, adversarial
         self.reuse_fakes, self.handed = reuse_fakes, []
         if reuse_fakes:
             self.players = dict(reversed(type(self).players.items()))
@@ -50,6 +53,7 @@ class Pix2Pix(SourceGame):
         if self.reuse_fakes:
             self.handed.append(fake.detach())
         terms = self.fool(partial(self.discriminator, source=source), fake, real, step)
+        terms.losses["adversarial"] = self.adversarial * terms.losses["adversarial"]
         terms += self.pay(self.generator, source, step=step)
         difference = (widened(fake) - real).abs().mean()
         return terms + (losses(l1=self.l1 * difference) if self.l1 else Terms(logs={"l1": difference}))
