@@ -68,8 +68,9 @@ def test_every_model_takes_every_penalty_and_view(model, extra):
     words = [*words_for(model), "loss=hinge", extra]
     complaints = complaints_of(words)
     if any("Set loss/view=[]." in complaint for complaint in complaints):  # what mixes rows and conditions has no other
-        return check_trains(words[:-1], rounds=17)
-    return check_trains([*words, *(REMEDY.search(complaint)[1] for complaint in complaints)], rounds=17)
+        return
+    rounds = 17 if model == "gan" else 2  # lazy penalties are due again in the 17th
+    check_trains([*words, *(REMEDY.search(complaint)[1] for complaint in complaints)], rounds)
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
