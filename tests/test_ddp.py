@@ -18,6 +18,7 @@ from gan_lab.models import GAN
 pytestmark = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes on one core")
 
 NONE = ["model.generator.norm=none", "model.discriminator.norm=none"]
+BARE = ["model.discriminator.spectral_norm=false"]  # whose power iteration counts forward passes
 EQUAL = {
     "non-saturating": ["model=gan", *NONE],
     "gradient penalty": ["model=gan", "loss=wgan_gp", *NONE],
@@ -31,6 +32,14 @@ EQUAL = {
     "relativistic": ["model=gan", "loss=relativistic", *NONE],
     "slopes": ["model=gan", "loss=wgan_div", "loss/penalty=r1+r2", *NONE],
     "noise and augmentation": ["model=gan", "loss/view=instance_noise+diff_augment", *NONE],
+    "told the class": ["model=cgan", *NONE],
+    "told the class, accumulated": ["model=cgan", "trainer.batch_size=4", "trainer.accumulate=2", *NONE, *BARE],
+    "class terms": ["model=acgan", *NONE],
+    "codes": ["model=infogan", *NONE],
+    "posteriors": ["model=vaegan", "model.encoder.norm=none", *NONE],
+    "pairs of image and latent": ["model=bigan", "model.encoder.norm=none", *NONE],
+    "a pyramid": ["model=lapgan", *NONE],
+    "one level of a pyramid": ["model=lapgan", "model.level=1", *NONE],
 }
 ROUNDS = 4
 

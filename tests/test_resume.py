@@ -30,6 +30,12 @@ KINDS = {
     "fp16": ["trainer.precision=fp16"],
     "points": ["dataset=ring8", "model=gan"],
     "spectral norm": ["model=dcgan", "model.discriminator.norm=none", "model.discriminator.spectral_norm=true"],
+    "told the class": ["model=cgan", "loss=hinge"],
+    "class terms": ["model=acgan", "loss=hinge"],
+    "codes": ["model=infogan", "loss=hinge"],
+    "posteriors": ["model=vaegan", "loss=hinge"],
+    "pairs of image and latent": ["model=bigan", "loss=hinge"],
+    "a pyramid": ["model=lapgan", "loss=hinge"],
 }
 
 
