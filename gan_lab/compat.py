@@ -30,10 +30,13 @@ def complaints(parts: Parts) -> list[str]:
     return [complaint for rule in RULES for complaint in rule(parts)]
 
 
+GIVING = {"source": "degraded", "known_image": "few_labels", "attributes": "shapes"}  # a dataset that has this key
+
+
 def missing_keys(parts):
     missing = [key for key in parts.game.needs if key not in parts.dataset.gives]
     if missing:
-        suited = "degraded" if "source" in missing else "digits"
+        suited = next((name for key, name in GIVING.items() if key in missing), "digits")
         yield (
             f"This model needs {' and '.join(missing)} with each sample, and the dataset gives only "
             f"{', '.join(parts.dataset.gives)}. Choose a dataset that has it, such as dataset={suited}."

@@ -211,8 +211,11 @@ def obedience(run: Run, made: Judge, seeds: range, like: Figure) -> list[Figure]
     features, said = (torch.cat(parts).cpu() for parts in zip(*looked, strict=True))
     real = made.real.features
     labels = made.reference.labels[made.chosen[: len(real)]]
-    varied = [diversity(features[asked == c]) / diversity(real[labels == c]) for c in range(many)]
-    values = {"label_accuracy": label_accuracy(said, asked), "class_diversity": sum(varied) / many}
+    values = {"label_accuracy": label_accuracy(said, asked)}
+    counts = [torch.bincount(each, minlength=many) for each in (asked, labels)]
+    if min(map(torch.min, counts)) > 1:  # else there are no two samples, or pictures, of some class
+        varied = [diversity(features[asked == c]) / diversity(real[labels == c]) for c in range(many)]
+        values["class_diversity"] = sum(varied) / many
     protocol = replace(like.protocol, samples=len(latents))
     return [Figure(f"{name}/{title}", value, like.step, protocol) for name, value in values.items()]
 

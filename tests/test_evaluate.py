@@ -105,6 +105,7 @@ class Told:
     def __init__(self, values):
         self.values, self.names = iter(values), ["fid/pixels"]
         self.real = Judge(build_dataset(config_of()), "all", Pixels())
+        self.reference = self.real.reference
 
     def figures(self, samples, **facts):
         (figure,) = self.real.figures(samples, **facts)

@@ -77,20 +77,20 @@ def test_a_picture_of_less_than_a_pack_is_a_sentence():
 
 
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
-def test_a_network_that_asks_for_labels_needs_a_game_that_has_them(network):
-    with pytest.raises(ConfigError, match=rf"no labels. Set model\.{network}\.num_classes=0"):
-        trainer_of(config_of("model=resnet", f"model.{network}.num_classes=10"))
+def test_a_network_that_asks_for_a_condition_needs_a_game_that_has_one(network):
+    with pytest.raises(ConfigError, match=rf"tells it none. Set model\.{network}\.num_conditions=0"):
+        trainer_of(config_of("model=resnet", f"model.{network}.num_conditions=10"))
 
 
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
-def test_without_a_label_such_a_network_could_not_be_played(network, monkeypatch):
+def test_without_a_condition_such_a_network_could_not_be_played(network, monkeypatch):
     """What the complaint above saves the user from."""
     from gan_lab import compat
 
-    rules = [rule for rule in compat.RULES if rule is not compat.labels_to_nobody]
+    rules = [rule for rule in compat.RULES if rule is not compat.conditions_to_nobody]
     monkeypatch.setattr(compat, "RULES", rules)
-    with pytest.raises(TypeError, match="label"):
-        made("model=resnet", f"model.{network}.num_classes=10", rounds=1)
+    with pytest.raises(TypeError, match="condition"):
+        made("model=resnet", f"model.{network}.num_conditions=10", rounds=1)
 
 
 # --- Half precision --------------------------------------------------------------------------------------------------

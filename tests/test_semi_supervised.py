@@ -105,7 +105,7 @@ def test_virtual_adversarial_training_finds_a_direction_that_changes_more_than_c
     with torch.no_grad():
         for parameter in game.discriminator.parameters():
             parameter.mul_(8)
-    worst = float(game.unsteady(batch["image"]))
+    worst = float(game.unsteady(batch["image"]).detach())
     with torch.no_grad():
         said = game.discriminator(batch["image"]).log_softmax(dim=1)
         moved = [batch["image"] + 2 * unit(torch.randn_like(batch["image"])) for _ in range(8)]
