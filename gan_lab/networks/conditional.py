@@ -98,10 +98,7 @@ class TwoHeaded(dcgan.Discriminator):
         minibatch: str = "none",
     ):
         super().__init__(channels, image_size, width, norm, spectral_norm, head, minibatch)
-        features = math.prod(self.shape)
-        layers = [nn.Linear(features, hidden), nn.LeakyReLU(0.2)] if hidden else []
-        self.says = nn.Sequential(nn.Flatten(), *layers, nn.Linear(hidden or features, total(outputs)))
-        self.says.apply(dcgan_init)
+        self.says = second_head(math.prod(self.shape), hidden, outputs)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         x = self.trunk(image)
@@ -185,6 +182,12 @@ class Nothing(nn.Module):
 
 
 WAYS = {"planes": (True, False), "projection": (False, True), "both": (True, True)}  # beside the image, projected
+
+
+def second_head(features: int, hidden: int, outputs: int | Sequence[int]) -> nn.Module:
+    """Maps of so many `features` to what else a critic says, by way of `hidden` units or, where that is 0, at once."""
+    layers = [nn.Linear(features, hidden), nn.LeakyReLU(0.2)] if hidden else []
+    return nn.Sequential(nn.Flatten(), *layers, nn.Linear(hidden or features, total(outputs))).apply(dcgan_init)
 
 
 def total(parts: int | Sequence[int]) -> int:
