@@ -50,7 +50,7 @@ def layers_of(critic: nn.Module) -> list[nn.Module]:
 
 
 def critic_of(game: Game) -> nn.Module:
-    return getattr(game, game.critics[0])
+    return game.main_critic
 
 
 def features_by(game: Game) -> Callable[[Tensor], Tensor]:

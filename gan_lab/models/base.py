@@ -76,9 +76,14 @@ class Game(nn.Module):
         """Named sets of samples for TensorBoard, from a fixed batch of real data and fixed latents."""
         raise NotImplementedError
 
+    @property
+    def main_critic(self) -> nn.Module:
+        """The network whose layers samples of the full size pass through: the one behind `critic`."""
+        return getattr(self, self.critics[0])
+
     def critic(self, x: Tensor) -> Tensor:
         """Raw scores of samples, for pictures of what the critic believes."""
-        return getattr(self, self.critics[0])(self.objective.alone(x))
+        return self.main_critic(self.objective.alone(x))
 
     # The moves that losses are made of
 

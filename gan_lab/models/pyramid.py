@@ -69,10 +69,9 @@ class LAPGAN(GAN):
         stages = self.generator.stages(latents[:8])
         return super().tables(latents) | {"levels": torch.stack([enlarged(x, stages[-1]) for x in stages], dim=1)}
 
-    def critic(self, x: Tensor) -> Tensor:
-        """Raw scores by the critic of the full size."""
-        largest, *_ = [*self.discriminator.levels, self.discriminator.base]
-        return largest(self.objective.alone(x))
+    @property
+    def main_critic(self) -> nn.Module:
+        return [*self.discriminator.levels, self.discriminator.base][0]
 
 
 def enlarged(images: Tensor, like: Tensor) -> Tensor:
