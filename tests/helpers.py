@@ -133,7 +133,7 @@ def check_preset(name, *words):
     trainer = trainer_of(config)
     before = torch.cat([p.detach().flatten() for p in trainer.parameters])
     play(trainer, 2)
-    assert [seat.report()[0] for seat in trainer.seats] == [0, 0], "no update was skipped"
+    assert not any(seat.report()[0] for seat in trainer.seats), "no update was skipped"
     assert all(math.isfinite(value) for value in trainer.report().values())
     assert not torch.equal(before, torch.cat([p.detach().flatten() for p in trainer.parameters]))
     return trainer
