@@ -175,6 +175,27 @@ MUTANTS = [
         "",
         "tests/test_compat.py",
     ),
+    Mutant(
+        "categorical codes not read back",
+        "gan_lab/models/infogan.py",
+        "else cross_entropy(read, code)",
+        "else 0.0 * read.sum()",
+        "tests/test_codes.py",
+    ),
+    Mutant(
+        "classes of fakes heard of real ones",
+        "gan_lab/models/auxiliary.py",
+        "for said in critic.said[:2]",
+        "for said in critic.said[:1] * 2",
+        "tests/test_codes.py",
+    ),
+    Mutant(
+        "coarse image forgotten",
+        "gan_lab/networks/laplacian.py",
+        "return large + self.levels[level](",
+        "return self.levels[level](",
+        "tests/test_pyramid.py",
+    ),
 ]
 
 

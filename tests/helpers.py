@@ -4,6 +4,7 @@ import contextlib
 import copy
 import hashlib
 import io
+import math
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import gan_lab
 from gan_lab import config as _resolvers  # noqa: F401
 from gan_lab import session
 from gan_lab.build import build_dataset
+from gan_lab.config import compose
 from gan_lab.distributed import World
 from gan_lab.errors import ConfigError
 from gan_lab.overrides import NESTED
@@ -120,6 +122,21 @@ def play(trainer, rounds: int):
 def made(*words: str, rounds: int = 0):
     """A tiny trainer after some rounds."""
     return play(trainer_of(config_of(*words)), rounds)
+
+
+def check_preset(name, *words):
+    """Two rounds of a preset's networks and settings, at batches of 2."""
+    config = compose(
+        [f"experiment={name}", "trainer.device=cpu", "trainer.batch_size=2", "trainer.threads=1"]
+        + ["trainer.precision=fp32", *words]
+    )
+    trainer = trainer_of(config)
+    before = torch.cat([p.detach().flatten() for p in trainer.parameters])
+    play(trainer, 2)
+    assert not any(seat.report()[0] for seat in trainer.seats), "no update was skipped"
+    assert all(math.isfinite(value) for value in trainer.report().values())
+    assert not torch.equal(before, torch.cat([p.detach().flatten() for p in trainer.parameters]))
+    return trainer
 
 
 @cache

@@ -65,6 +65,15 @@ def test_the_class_weights_multiply_their_terms():
     assert b["class_fake"] > 0 and d["class_fake"] == 0
 
 
+@pytest.mark.parametrize("model", ["acgan", "infogan", "vaegan"])
+def test_terms_beside_the_score_are_as_precise_as_the_networks(model, double):
+    trainer = trainer_of(config_of(f"model={model}"))
+    (batch,) = trainer.loader.batch(0)
+    for seat in trainer.seats:
+        terms = seat.player.loss(batch, 0).losses
+        assert {value.dtype for value in terms.values()} == {torch.float64}, seat.name
+
+
 def test_attributes_are_told_apart_one_by_one():
     words = ["dataset=shapes", "dataset.size=100", "dataset.image_size=16", "model.condition=attributes"]
     words += ["model.num_conditions=21", "model.generator.num_conditions=21", "model.discriminator.outputs=21"]

@@ -1,17 +1,22 @@
 """Games whose players are told a condition: it reaches networks, samples, previews, judges and the command."""
 
 import json
+import math
 
 import pytest
 import torch
 from helpers import config_of, fingerprint, made, trainer_of
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
 
 import gan_lab
 from gan_lab import launch, session
 from gan_lab.cli import main
 from gan_lab.errors import ConfigError
 from gan_lab.metrics import classifier as classifiers
-from gan_lab.networks.conditional import Discriminator
+from gan_lab.networks import acgan
+from gan_lab.networks.conditional import ConditionalBatchNorm, Discriminator, Generator, Projection
 
 CGAN = ["model=cgan", "loss=hinge", "dataset.split=train"]
 SHAPES = ["model=cgan", "dataset=shapes", "dataset.size=100", "dataset.image_size=16", "model.condition=attributes"]
@@ -134,3 +139,125 @@ def test_labels_that_are_all_equal_are_pointed_out(monkeypatch):
     monkeypatch.setattr(Digits, "__init__", same)
     with pytest.raises(ConfigError, match="all 1,797 are of the class 0. Set model=dcgan"):
         trainer_of(config_of("model=cgan"))
+
+
+# --- Networks that are told ------------------------------------------------------------------------------------------
+
+
+def critic_of(told, **words):
+    torch.manual_seed(0)
+    return Discriminator(2, 16, num_conditions=3, told=told, width=4, norm="none", **words)
+
+
+def test_planes_are_further_channels_and_a_projection_is_none():
+    channels = {told: critic_of(told).trunk[0].in_channels for told in ("planes", "projection", "both")}
+    assert channels == {"planes": 2 + 3, "projection": 2, "both": 2 + 3}
+    projected = {told: isinstance(critic_of(told).projection, Projection) for told in channels}
+    assert projected == {"planes": False, "projection": True, "both": True}
+
+
+@pytest.mark.parametrize("told", ["planes", "projection", "both"])
+@pytest.mark.parametrize("embedding", [0, 5])
+def test_each_way_of_telling_reaches_the_score_and_trains_all_weights(told, embedding):
+    critic, image, condition = critic_of(told, embedding=embedding), torch.randn(3, 2, 16, 16), torch.eye(3)
+    scores = critic(image, condition)
+    assert scores.shape == (3,) and (scores != critic(image, condition.roll(1, dims=1))).all()
+    scores.sum().backward()
+    assert all(parameter.grad is not None for parameter in critic.parameters())
+
+
+def test_planes_hold_the_condition_at_every_place():
+    critic, image, condition = critic_of("planes"), torch.randn(3, 2, 16, 16), torch.rand(3, 3)
+    seen = []
+    critic.trunk.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    critic(image, condition)
+    assert torch.equal(seen[0][:, :2], image)
+    assert torch.equal(seen[0][:, 2:], condition[:, :, None, None].expand(-1, -1, 16, 16))
+
+
+def test_a_projection_adds_an_inner_product_with_the_sum_of_the_last_maps_to_the_score():
+    critic, image, condition = critic_of("projection"), torch.randn(3, 2, 16, 16), torch.eye(3)
+    features, vectors = critic.trunk(image).sum(dim=(2, 3)), critic.projection.vectors.weight.T
+    expected = critic.head(critic.trunk(image)).flatten() + (features * vectors).sum(dim=1)
+    torch.testing.assert_close(critic(image, condition), expected)
+
+
+@pytest.mark.parametrize("module", [Generator, acgan.Generator])
+def test_an_embedding_stands_in_for_the_condition(module):
+    plain, embedded = (module(6, 1, 16, num_conditions=3, embedding=n, width=4).eval() for n in (0, 5))
+    assert (plain.project.in_features, embedded.project.in_features) == (6 + 3, 6 + 5)
+    latent, condition = torch.randn(3, 6), torch.eye(3)
+    assert not torch.equal(embedded(latent, condition), embedded(latent, condition.roll(1, dims=1)))
+    nn.init.zeros_(embedded.embed.weight)
+    assert torch.equal(embedded(latent, condition), embedded(latent, condition.roll(1, dims=1)))
+
+
+def test_an_unknown_way_of_telling_is_a_sentence():
+    with pytest.raises(ConfigError, match="told=word is not known; choose one of planes, projection, both"):
+        trainer_of(config_of(*CGAN, "model.discriminator.told=word"))
+
+
+def test_what_attributes_do_to_a_norm_and_to_a_score_adds_up():
+    norm, projection = ConditionalBatchNorm(4, 3).eval(), Projection(3, 4)
+    for parameter in norm.parameters():
+        nn.init.normal_(parameter)
+    x, features = torch.randn(1, 4, 5, 5), torch.randn(1, 4)
+    one, other, none = torch.tensor([[1.0, 0, 0]]), torch.tensor([[0, 1.0, 0]]), torch.zeros(1, 3)
+    plain = norm(x, none)
+    torch.testing.assert_close(norm(x, one + other) - plain, (norm(x, one) - plain) + (norm(x, other) - plain))
+    torch.testing.assert_close(
+        projection(features, one + other), projection(features, one) + projection(features, other)
+    )
+    assert projection(features, none) == 0 and not torch.equal(norm(x, one), plain)
+
+
+@pytest.mark.parametrize("words", [[], SHAPES[1:]], ids=["label", "attributes"])
+def test_residual_networks_are_told_by_their_norms_and_by_a_projection(words):
+    trainer = made("model=projection", "loss=hinge", *words, rounds=2)
+    game = trainer.game.eval()
+    assert all(math.isfinite(value) for value in trainer.report().values())
+    norms = [m for m in game.generator.modules() if isinstance(m, ConditionalBatchNorm)]
+    assert len(norms) == 4 and all(norm.weight.any() and norm.bias.any() for norm in norms), "each of them has learned"
+    latents = game.draw_latents([1, 2])
+    flipped = game.asked(latents, 1 - latents[:, game.latent_dim :])
+    image = game.sample(latents)
+    assert not torch.equal(image, game.sample(flipped))
+    told = latents[:, game.latent_dim :]
+    assert not torch.equal(game.discriminator(image, told), game.discriminator(image, 1 - told))
+
+
+# --- ACGAN's own networks --------------------------------------------------------------------------------------------
+
+sides = st.builds(lambda b, k: b << k, st.integers(4, 7), st.integers(0, 2))
+
+
+@given(sides, sides, st.integers(1, 3), st.sampled_from(["batch", "layer", "virtual", "none"]), st.integers(0, 5))
+def test_acgans_networks_at_any_size(height, width, channels, norm, hidden):
+    size, told = [height, width], torch.eye(3)
+    generator = acgan.Generator(6, channels, size, num_conditions=3, width=4, norm=norm, references=2)
+    images = generator(torch.randn(3, 6), told)
+    assert images.shape == (3, channels, height, width) and images.abs().max() <= 1
+    norm = "none" if norm == "virtual" else norm
+    critic = acgan.Discriminator(channels, size, outputs=[2, 3], hidden=hidden, width=2, norm=norm, spectral_norm=True)
+    scores, said = critic(images)
+    assert scores.shape == (3,) and said.shape == (3, 5)
+    (scores.sum() + said.sum()).backward()
+    assert all(p.grad is not None for network in (generator, critic) for p in network.parameters())
+
+
+def test_acgans_layers_are_those_of_the_papers_table():
+    generator = acgan.Generator(110, 3, 32, num_conditions=10)
+    critic = acgan.Discriminator(3, 32, outputs=10)
+    assert generator.project.out_features == 384 * 4 * 4 and not isinstance(generator.start[1], nn.BatchNorm2d)
+    shapes = [(m.in_channels, m.out_channels, *m.kernel_size, *m.stride) for m in convolutions(generator)]
+    assert shapes == [(384, 192, 5, 5, 2, 2), (192, 96, 5, 5, 2, 2), (96, 3, 5, 5, 2, 2)]
+    trunk = convolutions(critic.trunk)
+    assert [m.out_channels for m in trunk] == [16, 32, 64, 128, 256, 512]
+    assert [m.stride[0] for m in trunk] == [2, 1, 2, 1, 2, 1] and {m.kernel_size for m in trunk} == {(3, 3)}
+    assert [m.num_features for m in critic.trunk if isinstance(m, nn.BatchNorm2d)] == [32, 64, 128, 256, 512]
+    assert [m.p for m in critic.trunk if isinstance(m, nn.Dropout)] == [0.5] * 6
+    assert critic.says[-1].weight.shape == (10, 512 * 4 * 4)
+
+
+def convolutions(network):
+    return [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]

@@ -5,6 +5,7 @@ import torch
 from helpers import config_of, made, names, trainer_of
 
 from gan_lab.build import build_game
+from gan_lab.losses import LeastSquares
 from gan_lab.models.encoding import joined
 
 VAE, BI = ["model=vaegan", "loss=hinge"], ["model=bigan", "loss=hinge"]
@@ -114,7 +115,7 @@ def test_the_encoder_wants_its_pairs_taken_for_the_generators():
     torch.testing.assert_close(terms["adversarial_encoder"], game.discriminator(real).mean())
 
 
-@pytest.mark.parametrize("loss", sorted(set(names("loss")) - {"minimax"}))
+@pytest.mark.parametrize("loss", names("loss"))
 def test_to_a_mirrored_critic_the_objective_is_the_same_with_sides_changed(loss):
     """The critic that scores fake for real and real for fake, and mirrors, is as good; so E is to D as G is."""
     objective = build_game(config_of("model=gan", f"loss={loss}")).objective
@@ -123,6 +124,19 @@ def test_to_a_mirrored_critic_the_objective_is_the_same_with_sides_changed(loss)
     mirrored = [objective.mirrored(score) for score in (fake, real)]
     torch.testing.assert_close(objective.critic_loss(*mirrored, noise), objective.critic_loss(real, fake, noise))
     torch.testing.assert_close(objective.mirrored(objective.mirrored(real)), real)
+
+
+@pytest.mark.parametrize("loss", names("loss"))
+def test_the_encoder_gains_where_its_pairs_are_scored_like_the_generators(loss):
+    objective = build_game(config_of("model=gan", f"loss={loss}")).objective
+    fake = objective.mirrored(torch.zeros(6))
+    like_fake, like_real = (objective.generator_loss(objective.mirrored(torch.full((6,), x)), fake) for x in (0.0, 1.0))
+    assert like_fake < like_real
+
+
+def test_scores_are_mirrored_between_the_targets():
+    objective = LeastSquares(fake_target=-1.0, real_target=3.0)
+    assert objective.mirrored(torch.tensor([-1.0, 3.0, 1.0])).tolist() == [3.0, -1.0, 1.0]
 
 
 def test_it_learns_to_rebuild_more_than_by_chance():

@@ -4,14 +4,13 @@ import math
 
 import pytest
 import torch
-from helpers import config_of, play, trainer_of
+from helpers import check_preset, config_of, play, trainer_of
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 from torch.nn.functional import interpolate
 
-from gan_lab.config import compose
 from gan_lab.networks import r3gan, resnet
 from gan_lab.networks.attention import SelfAttention
 from gan_lab.networks.conditional import ConditionalBatchNorm, Projection
@@ -460,21 +459,6 @@ def test_a_compiler_sees_one_graph(kind):
     }[kind]()
     compiled = torch.compile(network, backend="eager", fullgraph=True)
     torch.testing.assert_close(compiled(*given), network(*given))
-
-
-def check_preset(name, *words):
-    """Two rounds of a preset's networks and settings, at batches of 2."""
-    config = compose(
-        [f"experiment={name}", "trainer.device=cpu", "trainer.batch_size=2", "trainer.threads=1"]
-        + ["trainer.precision=fp32", *words]
-    )
-    trainer = trainer_of(config)
-    before = torch.cat([p.detach().flatten() for p in trainer.parameters])
-    play(trainer, 2)
-    assert [seat.report()[0] for seat in trainer.seats] == [0, 0], "no update was skipped"
-    assert all(math.isfinite(value) for value in trainer.report().values())
-    assert not torch.equal(before, torch.cat([p.detach().flatten() for p in trainer.parameters]))
-    return trainer
 
 
 OFFLINE = ["dataset=digits", "dataset.image_size=32"]

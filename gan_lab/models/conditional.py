@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 
-from gan_lab.losses import Objective
+from gan_lab.losses import Objective, widened
 from gan_lab.models.base import Terms
 from gan_lab.models.gan import GAN
 
@@ -101,8 +101,8 @@ class ConditionalGAN(Told):
     def missed(self, said: Tensor, told: Tensor) -> Tensor:
         """How far logits [N, num_conditions] are from conditions: cross-entropy, of each attribute by itself."""
         if self.condition == "label":
-            return cross_entropy(said.float(), told.argmax(dim=1))
-        return binary_cross_entropy_with_logits(said.float(), told.float())
+            return cross_entropy(widened(said), told.argmax(dim=1))
+        return binary_cross_entropy_with_logits(widened(said), widened(told))
 
     @torch.no_grad()
     def remember(self, told: Tensor) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from gan_lab.losses import Objective
+from gan_lab.losses import Objective, widened
 from gan_lab.models.base import Terms, losses
 from gan_lab.models.gan import GAN
 
@@ -88,7 +88,7 @@ class VAEGAN(Encoding):
 
         Kingma and Welling 2014, section 2.4 and appendix B.
         """
-        mean, log_variance = (x.float() for x in self.encoder(images))
+        mean, log_variance = (widened(x) for x in self.encoder(images))
         z = mean + (0.5 * log_variance).exp() * self.noise("posterior", mean.shape)
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
         return self.generator(z.to(images.dtype)), divergence
@@ -97,7 +97,7 @@ class VAEGAN(Encoding):
         """L_llike (equation 7), or the pixels' distance."""
         if not self.plain:
             images, rebuilt = (self.discriminator.trunk(self.objective.alone(x)) for x in (images, rebuilt))
-        return self.likeness * 0.5 * (images.float() - rebuilt.float()).square().mean()
+        return self.likeness * 0.5 * (widened(images) - widened(rebuilt)).square().mean()
 
     def encode(self, images: Tensor) -> Tensor:
         return self.encoder(images)[0]

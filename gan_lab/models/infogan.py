@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from gan_lab.losses import Objective
+from gan_lab.losses import Objective, widened
 from gan_lab.models.base import Terms, losses
 from gan_lab.models.conditional import COLUMNS, ROWS, Told
 from gan_lab.models.heads import Heard
@@ -59,7 +59,7 @@ class InfoGAN(Told):
         """The negative bound on the mutual information, but for constants: one term a code (equation 5)."""
         terms = {}
         for i, (first, last) in enumerate(pairwise(self.bounds)):
-            read, code = said[:, first:last].float(), told[:, first:last].float()
+            read, code = widened(said[:, first:last]), widened(told[:, first:last])
             missed = 0.5 * (read - code).square().mean() if self.codes[i] == 1 else cross_entropy(read, code)
             terms[f"code_{i}"] = self.weights[i] * missed
         return losses(**terms)
