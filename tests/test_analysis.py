@@ -180,7 +180,7 @@ def test_a_linear_classifier_learns_what_a_line_divides():
 def test_every_layer_before_the_score_gives_features():
     def features(*critic):
         discriminator = nn.Sequential(*critic)
-        game = SimpleNamespace(critics=("discriminator",), discriminator=discriminator, critic=discriminator)
+        game = SimpleNamespace(main_critic=discriminator, critic=discriminator)
         return features_by(game)(torch.randn(3, 1, 16, 16)).shape
 
     halves = nn.Conv2d(1, 8, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(8, 16, 4, 2, 1)
