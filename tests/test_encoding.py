@@ -91,7 +91,7 @@ def test_previews_show_images_beside_what_is_rebuilt(words):
 
 def test_pairs_are_an_image_with_its_latent_and_a_latent_with_its_image():
     game, batch = at_turn("discriminator", *BI)
-    real, fake = game.pairs(batch)
+    real, fake = game.pairs(batch["image"], game.latent(len(batch["image"])))
     z = game.latent(len(real))
     torch.testing.assert_close(real, joined(batch["image"], game.encoder(batch["image"])))
     torch.testing.assert_close(fake, joined(game.generator(z), z))
@@ -110,7 +110,7 @@ def test_a_blind_critic_is_not_shown_the_latents():
 def test_the_encoder_wants_its_pairs_taken_for_the_generators():
     game, batch = at_turn("generator", *BI)
     terms = game.generator_loss(batch, 0).losses
-    real, fake = game.pairs(batch)
+    real, fake = game.pairs(batch["image"], game.latent(len(batch["image"])))
     torch.testing.assert_close(terms["adversarial"], -game.discriminator(fake).mean())
     torch.testing.assert_close(terms["adversarial_encoder"], game.discriminator(real).mean())
 

@@ -36,15 +36,15 @@ def test_each_level_adds_to_the_enlarged_image_below():
 def test_levels_learn_from_real_images_halved_and_never_from_each_other():
     trainer = trainer_of(config_of(*LAP))
     (batch,) = trainer.loader.batch(0)
-    image = batch["image"]
-    games = {i: (real, fake) for i, _, real, fake in trainer.game.games(image)}
+    image, z = batch["image"], trainer.game.latent(8)
+    games = {i: (real, fake) for i, _, real, fake in trainer.game.games(image, z)}
     assert torch.equal(games[0][0], image)
     torch.testing.assert_close(games[1][0], avg_pool2d(image, 2))
     torch.testing.assert_close(games[2][0], avg_pool2d(image, 4))
     with torch.no_grad():
         for parameter in trainer.game.generator.base.parameters():
             parameter.add_(1.0)
-    again = {i: fake for i, _, _, fake in trainer.game.games(image)}
+    again = {i: fake for i, _, _, fake in trainer.game.games(image, z)}
     assert all(torch.equal(again[i], games[i][1]) for i in (0, 1)) and not torch.equal(again[2], games[2][1])
 
 

@@ -43,6 +43,7 @@ class FewLabels(Dataset):
         order = torch.randperm(len(of), generator=torch.Generator().manual_seed(seed))
         chosen = [order[of.labels[order] == label][:each] for label in range(of.num_classes)]
         self.known = torch.cat(chosen).sort().values  # [num_labelled]
+        self.known_images = of.rows(self.known)["image"]  # uint8 [num_labelled, H, W, C]
         self.gives = (*self.gives, "known_image", "known_label")
 
     def __len__(self) -> int:
@@ -59,10 +60,8 @@ class FewLabels(Dataset):
         return self.beside(self.of.tensors(), torch.arange(len(self)))
 
     def beside(self, rows: Batch, indices: Tensor) -> Batch:
-        partners = self.known[hashed(indices, self.seed, "partner") % len(self.known)]
-        known = self.of.rows(self.known)["image"]
-        place = torch.searchsorted(self.known, partners)
-        return {**rows, "known_image": known[place], "known_label": self.labels[partners]}
+        place = hashed(indices, self.seed, "partner") % len(self.known)
+        return {**rows, "known_image": self.known_images[place], "known_label": self.labels[self.known[place]]}
 
     def prepare(self, rows: Batch, bits: Tensor) -> Batch:
         return {**super().prepare(rows, bits), "known_image": in_play(self.varied(rows["known_image"], bits >> 31))}

@@ -127,18 +127,18 @@ class BiGAN(Encoding):
         self.encoder = encoder
 
     def discriminator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
-        return self.judge(self.discriminator, *self.pairs(batch), step)
+        return self.judge(self.discriminator, *self.pairs(batch["image"], self.latent(len(batch["image"]))), step)
 
     def generator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
-        real, fake = self.pairs(batch)
+        z = self.latent(len(batch["image"]))
+        real, fake = self.pairs(batch["image"], z)
         mirror = Mirrored(self.discriminator, self.objective.mirrored)
         terms = self.fool(self.discriminator, fake, real, step) + self.fool(mirror, real, fake, step, "encoder")
-        return terms + self.pay(self.generator, self.latent(len(real)), step=step)
+        return terms + self.pay(self.generator, z, step=step)
 
-    def pairs(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def pairs(self, images: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """(x, E(x)) and (G(z), z), each [N, C + latent_dim, H, W]."""
-        real, z = batch["image"], self.latent(len(batch["image"]))
-        return joined(real, self.encoder(real)), joined(self.generator(z), z)
+        return joined(images, self.encoder(images)), joined(self.generator(z), z)
 
     def encode(self, images: Tensor) -> Tensor:
         return self.encoder(images)

@@ -37,19 +37,19 @@ class LAPGAN(GAN):
 
     def discriminator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
         terms = idle(self.discriminator, self.level)
-        for i, critic, real, fake in self.games(batch["image"]):
+        for i, critic, real, fake in self.games(batch["image"], self.latent(len(batch["image"]))):
             terms += self.judge(critic, real, fake, step, f"level_{i}")
         return terms
 
     def generator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
-        terms = idle(self.generator, self.level)
-        for i, critic, real, fake in self.games(batch["image"]):
+        terms, z = idle(self.generator, self.level), self.latent(len(batch["image"]))
+        for i, critic, real, fake in self.games(batch["image"], z):
             terms += self.fool(critic, fake, real, step, f"level_{i}")
-        return terms + self.pay(self.generator, self.latent(len(batch["image"])), step=step)
+        return terms + self.pay(self.generator, z, step=step)
 
-    def games(self, image: Tensor) -> Iterator[tuple[int, nn.Module, Tensor, Tensor]]:
+    def games(self, image: Tensor, latents: Tensor) -> Iterator[tuple[int, nn.Module, Tensor, Tensor]]:
         """(level, critic, real, fake) of every level that is trained, the largest first."""
-        *planes, latent = self.generator.parted(self.latent(len(image)))
+        *planes, latent = self.generator.parted(latents)
         for i, plane in enumerate(planes):
             coarse = avg_pool2d(image, 2)
             if self.level in (None, i):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
-from gan_lab.losses import Objective
+from gan_lab.losses import Objective, widened
 from gan_lab.models.base import Terms, losses
 from gan_lab.models.gan import GAN
 
@@ -46,7 +46,7 @@ class SGAN(GAN):
         self.virtual, self.reach, self.labels_alone = virtual, reach, labels_alone
 
     def discriminator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
-        said = self.discriminator(batch["known_image"]).float()
+        said = widened(self.discriminator(batch["known_image"]))
         terms = losses(supervised=self.supervised * cross_entropy(said, batch["known_label"]))
         right = said.argmax(dim=1) == batch["known_label"]
         terms += Terms(logs={"accuracy_known": right.float().mean()})
@@ -60,20 +60,20 @@ class SGAN(GAN):
         fake = self.generator(z)
         terms = self.fool(Scored(self.discriminator), fake, real, step)
         terms.losses["adversarial"] = self.adversarial * terms.losses["adversarial"]
-        wanted, had = (self.discriminator.trunk(self.objective.alone(x)).float().mean(dim=0) for x in (real, fake))
+        wanted, had = (widened(self.discriminator.trunk(self.objective.alone(x))).mean(dim=0) for x in (real, fake))
         terms += losses(matching=self.matching * (wanted - had).abs().mean())
         return terms + self.pay(self.generator, z, step=step)
 
     def unsteady(self, images: Tensor) -> Tensor:
         """How much what is said of images changes by a step of length `reach` in the direction that changes it most."""
         with torch.no_grad():
-            said = log_softmax(self.discriminator(images).float(), dim=1)
+            said = log_softmax(widened(self.discriminator(images)), dim=1)
         apart = partial(kl_div, target=said, log_target=True, reduction="batchmean")
         direction = unit(self.noise("virtual", images.shape)).requires_grad_()
-        moved = log_softmax(self.discriminator(images + PROBE * direction).float(), dim=1)
+        moved = log_softmax(widened(self.discriminator(images + PROBE * direction)), dim=1)
         (slope,) = torch.autograd.grad(apart(moved), direction)
         worst = images + self.reach * unit(slope.detach())
-        return apart(log_softmax(self.discriminator(worst).float(), dim=1))
+        return apart(log_softmax(widened(self.discriminator(worst)), dim=1))
 
     def classify(self, images: Tensor) -> Tensor:
         """Logits of the classes, [N, K]."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from gan_lab.losses import Objective
+from gan_lab.losses import Objective, widened
 from gan_lab.models.base import Game
 
 ROWS = 8  # of a table
@@ -83,11 +83,11 @@ def distance_of(name: str, key: str = "distance") -> Callable[[Tensor, Tensor], 
 
 
 def l1(a: Tensor, b: Tensor) -> Tensor:
-    return (a.float() - b.float()).abs().mean()
+    return (widened(a) - widened(b)).abs().mean()
 
 
 def l2(a: Tensor, b: Tensor) -> Tensor:
-    return (a.float() - b.float()).square().mean()
+    return (widened(a) - widened(b)).square().mean()
 
 
 DISTANCES = {"l1": l1, "l2": l2}
