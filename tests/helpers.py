@@ -78,7 +78,10 @@ def packaged(group, name):
 @cache
 def yaml_of(group, name):
     values = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{name}.yaml"))
-    defaults = [entry for entry in values.pop("defaults", []) if isinstance(entry, dict)]
+    defaults = values.pop("defaults", [])
+    for base in (entry for entry in defaults if isinstance(entry, str) and entry != "_self_"):  # of the same group
+        values = OmegaConf.to_container(OmegaConf.merge(yaml_of(group, base), values))
+    defaults = [entry for entry in defaults if isinstance(entry, dict)]
     for place, inner in (item for entry in defaults for item in entry.items()):  # as `/dataset@of: digits`
         folder, _, key = place.removeprefix("/").partition("@")
         values[key] = yaml_of(folder, inner)
