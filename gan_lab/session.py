@@ -26,7 +26,7 @@ from gan_lab.trainer import Trainer
 from gan_lab.transfer import start_from
 from gan_lab.watch import SYMPTOMS, Diversity, Watch
 
-WATCHED = 64  # samples whose diversity the watch looks at
+WATCHED = (8, 64)  # samples whose diversity the watch looks at, at least and at most
 
 
 def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Sequence[str] = ()) -> dict:
@@ -68,7 +68,7 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
         saver.folder,
         settings.on_divergence,
         symptoms=SYMPTOMS if settings.watch else (),
-        diversity=Diversity(fixed_batch(dataset, WATCHED, world.device)),
+        diversity=Diversity(fixed_batch(dataset, watched(settings), world.device)),
         book=book,
         say=teller.say,
     )
@@ -265,6 +265,12 @@ def tensors(state):
     elif isinstance(state, dict | list | tuple):
         for value in state.values() if isinstance(state, dict) else state:
             yield from tensors(value)
+
+
+def watched(settings: Settings) -> int:
+    """How many samples the watch looks at: a tenth of what is trained on between two reports, within WATCHED."""
+    least, most = WATCHED
+    return min(most, max(least, settings.batch_size * settings.log_every // 10))
 
 
 def fixed_batch(dataset: Dataset, count: int, device) -> dict:

@@ -51,7 +51,7 @@ def share(words: list[str], stretches: int, folder: Path) -> tuple[float, float]
     settings = Settings(**config["trainer"])
     machine.tune_process(settings, torch.device("cpu"), 1)
     trainer, dataset = session.assemble(config, World())
-    diversity = Diversity(session.fixed_batch(dataset, session.WATCHED, "cpu"))
+    diversity = Diversity(session.fixed_batch(dataset, session.watched(settings), "cpu"))
     book = Logbook(folder)
     watch = Watch(folder, diversity=diversity, book=book)
     reporter = Timed(settings.log_every, book, watch)
