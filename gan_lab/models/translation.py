@@ -13,7 +13,8 @@ class Pix2Pix(SourceGame):
     """A generator of pictures from sources, and a critic that sees both. Isola et al. 2017 (arXiv 1611.07004).
 
     The generator minimises its adversarial loss plus `l1` times the mean absolute difference to the true picture
-    (equation 4; 0 leaves it out). `adversarial` multiplies the former: 0 is the paper's baseline of L1 alone. The
+    (equation 4; 0 leaves it out), plus `l2` times the mean squared one. `adversarial` multiplies the first: 0 is the
+    paper's baseline of L1 alone, or with `l1` of 0 a predictor by least squares. The
     discriminator takes (image, source=source), so that it judges whether a picture belongs to its source (equation 1).
     With `reuse_fakes` the generator moves first and hands its fakes on.
     """
@@ -28,15 +29,17 @@ class Pix2Pix(SourceGame):
         source_channels: int,
         image_size: int | list[int],
         l1: float = 100.0,
+        l2: float = 0.0,
         adversarial: float = 1.0,
         remember: int = 64,
         reuse_fakes: bool = False,
     ):
         super().__init__(objective, source_channels, image_size, remember)
-        for name, weight in {"l1": l1, "adversarial": adversarial}.items():
+        for name, weight in {"l1": l1, "l2": l2, "adversarial": adversarial}.items():
             if weight < 0:
                 raise ValueError(f"{name}={weight} must not be negative.")
-        self.generator, self.discriminator, self.l1, self.adversarial = generator, discriminator, l1, adversarial
+        self.generator, self.discriminator = generator, discriminator
+        self.l1, self.l2, self.adversarial = l1, l2, adversarial
         self.reuse_fakes, self.handed = reuse_fakes, []
         if reuse_fakes:
             self.players = dict(reversed(type(self).players.items()))
@@ -55,8 +58,10 @@ class Pix2Pix(SourceGame):
         terms = self.fool(partial(self.discriminator, source=source), fake, real, step)
         terms.losses["adversarial"] = self.adversarial * terms.losses["adversarial"]
         terms += self.pay(self.generator, source, step=step)
-        difference = (widened(fake) - real).abs().mean()
-        return terms + (losses(l1=self.l1 * difference) if self.l1 else Terms(logs={"l1": difference}))
+        difference = widened(fake) - real
+        terms += losses(l2=self.l2 * difference.square().mean()) if self.l2 else Terms()
+        away = difference.abs().mean()
+        return terms + (losses(l1=self.l1 * away) if self.l1 else Terms(logs={"l1": away}))
 
     def critic(self, x: Tensor) -> Tensor:
         """Score maps of pictures beside the mean of the sources that are remembered."""
