@@ -20,7 +20,7 @@ from gan_lab.metrics.classifier import Classifier
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import prove  # noqa: E402
-from proofs import digits, job, points  # noqa: E402
+from proofs import digits, frames, job, points, translation  # noqa: E402
 from proofs.claim import JUDGED, TUNING, Claim, names, one_override  # noqa: E402
 from proofs.ledger import Ledger  # noqa: E402
 from proofs.page import page  # noqa: E402
@@ -412,16 +412,18 @@ def test_quality_of_real_points_is_that_of_three_sigma():
     assert points.quality(run) == pytest.approx(0.989, abs=0.01) and points.modes(run) == 8
 
 
+class Brightness(Classifier):
+    """A judge that reads a class off the brightness of a picture."""
+
+    def forward(self, images):
+        bright = images.float().mean(dim=(1, 2, 3))
+        sure = torch.nn.functional.one_hot((bright / 25).long().clamp(max=9), 10).float()
+        return bright[:, None] + torch.zeros(1, 2), sure
+
+
 def test_real_pictures_meet_the_demands_and_one_picture_repeated_does_not(monkeypatch):
-    """Under a judge that reads a class off the brightness of a picture."""
     classes = torch.arange(10).repeat(20)  # [200]
     held = (classes[:, None, None, None] * 25 + torch.randint(0, 5, (200, 1, 1, 1))).byte().expand(-1, 1, 4, 4)
-
-    class Brightness(Classifier):
-        def forward(self, images):
-            bright = images.float().mean(dim=(1, 2, 3))
-            sure = torch.nn.functional.one_hot((bright / 25).long().clamp(max=9), 10).float()
-            return bright[:, None] + torch.zeros(1, 2), sure
 
     judge = Brightness(channels=1, num_classes=10)
     monkeypatch.setattr(digits, "labelled", lambda config, dataset: SimpleNamespace(test_images=held))
@@ -450,6 +452,40 @@ def test_numbers_are_spelled_by_digits_and_not_by_noise(monkeypatch):
     assert digits.spelled_modes(run, judge) == 1
     run.generate = lambda count: torch.rand_like(real) * 2 - 1
     assert digits.spelled_modes(run, judge) == 0
+
+
+@pytest.mark.parametrize(
+    ("predict", "holds"),
+    [
+        pytest.param(lambda last: last.roll(1, dims=-1), True, id="right"),
+        pytest.param(lambda last: last, False, id="the last frame"),
+        pytest.param(lambda last: torch.nn.functional.avg_pool2d(last, 3, 1, 1).roll(1, dims=-1), False, id="blurred"),
+        pytest.param(lambda last: (1.05 * (last.roll(1, dims=-1) + 1) - 1).clamp(-1, 1), False, id="ever brighter"),
+    ],
+)
+def test_frames_are_foreseen_that_are_near_and_sharp_and_do_not_explode(monkeypatch, predict, holds):
+    """Of films in which a few bars of grey go to the right by a pixel a frame."""
+    first = -torch.ones(6, 1, 1, 16)
+    first[:, ..., 2:5], first[:, ..., 8:10] = torch.rand(6, 1, 1, 3) - 0.5, torch.rand(6, 1, 1, 2) - 0.5
+    film = torch.stack([first.expand(-1, -1, 8, -1).roll(t, dims=-1) for t in range(30)], dim=1)  # [6, 30, 1, 8, 16]
+    films = type("Films", (), {"past": 2, "starts": 1, "__len__": lambda self: 6})
+    films.sequence = lambda self, index, length: film[index, :length]
+    monkeypatch.setattr(frames, "reference_of", lambda config, dataset, say: (films(), "test"))
+    monkeypatch.setattr(frames, "unseen", lambda run: (film[:, :2].flatten(1, 2), film[:, 2]))
+    run = SimpleNamespace(config=None, dataset=None, game=SimpleNamespace(translate=lambda x: predict(x[:, -1:])))
+    assert (frames.foreseen(run) >= 1) == holds
+
+
+def test_translations_are_real_and_near_or_fall_short_of_what_is_asked(monkeypatch):
+    truth = torch.rand(200, 1, 4, 4) * 2 - 1
+    monkeypatch.setattr(translation, "unseen", lambda run: (truth, truth))
+    judge = Brightness(channels=1, num_classes=10)
+    run = lambda translate: SimpleNamespace(game=SimpleNamespace(translate=translate))
+    assert translation.kept(run(lambda x: x), judge) == 1
+    assert translation.kept(run(lambda x: x * 0 - 1), judge) < 0.2
+    assert translation.real_and_near(run(lambda x: x + 0.001), judge) > 1
+    assert translation.real_and_near(run(lambda x: -x), judge) < 1, "it looks like the truth and is another picture"
+    assert translation.real_and_near(run(lambda x: x * 0), judge) < 1
 
 
 def test_ranks_correlate_whatever_their_size():
