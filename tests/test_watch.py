@@ -17,6 +17,7 @@ from gan_lab.distributed import joined
 from gan_lab.errors import DivergedError
 from gan_lab.logbook import Reporter, Saver
 from gan_lab.models import GAN
+from gan_lab.settings import Trainer as Settings
 from gan_lab.watch import MOST_ROLLBACKS, QUIET_REPORTS, SYMPTOMS, Diversity, Symptom, Watch, spread
 
 
@@ -460,3 +461,8 @@ def test_a_weight_that_breaks_on_one_rank_takes_both_back(tmp_path):
     assert (one["step"], one["rollbacks"]) == (two["step"], two["rollbacks"]) == (12, 1)
     assert torch.equal(one["weights"], two["weights"])
     assert torch.isfinite(one["weights"]).all()
+
+
+@pytest.mark.parametrize(("batch_size", "log_every", "count"), [(64, 50, 64), (8, 50, 40), (1, 50, 8), (2, 100, 20)])
+def test_the_watch_looks_at_fewer_samples_where_batches_are_small(batch_size, log_every, count):
+    assert session.watched(Settings(batch_size=batch_size, log_every=log_every)) == count
