@@ -164,6 +164,16 @@ def test_l1_is_the_weighed_mean_difference_and_may_be_left_out():
         terms = game.generator_loss(batch, 0)
         assert ("l1" in terms.losses) == (weight > 0)
         assert (terms.losses | terms.logs)["l1"].item() == pytest.approx(0.75 * (weight or 1))
+        assert "l2" not in terms.losses
+
+
+def test_squared_error_is_a_weight_of_its_own():
+    game = made(*PIX2PIX, "model.l1=0", "model.l2=30", "model.adversarial=0").game
+    game.generator = nn.Identity()
+    batch = {"source": torch.full((2, 1, 16, 16), 0.25), "image": torch.full((2, 1, 16, 16), -0.5)}
+    terms = game.generator_loss(batch, 0)
+    assert terms.losses["l2"].item() == pytest.approx(30 * 0.75**2)
+    assert sum(terms.losses.values()).item() == pytest.approx(30 * 0.75**2)
 
 
 @pytest.mark.parametrize("words", [PIX2PIX, [*CYCLE, *FEW]], ids=["pix2pix", "cyclegan"])
