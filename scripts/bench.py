@@ -523,7 +523,8 @@ def table(rows: list[dict]) -> str:
         "|---|---|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
-        cells = [row["work"], row["contender"], f"{row['images_per_second']:,.0f}", f"{row['ratio']:.2f}"]
+        speed = row["images_per_second"]
+        cells = [row["work"], row["contender"], f"{speed:,.{0 if speed >= 100 else 1}f}", f"{row['ratio']:.2f}"]
         if "target" in row:
             cells += [f"{row['target']:.1f}", f"{row['overhead']:+.1%}", f"{LARGEST_OVERHEAD:+.0%}"]
         else:
