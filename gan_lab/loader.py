@@ -14,8 +14,10 @@ class Loader:
     """Batch number b of training, for one rank: always the same, whenever and on however many workers it is asked for.
 
     The data order is a permutation of (seed, epoch); a batch never straddles two epochs, and what is left over at the
-    end of an epoch is left out of it. The global batch of `batch_size * accumulate` samples is sliced first by rank,
-    then into micro-batches. `resident` data lies on the device as uint8; `streamed` data is decoded ahead by threads.
+    end of an epoch is left out of it. What lies beside the rows without belonging to them (`Dataset.loose`) is dealt
+    from a deck of its own, which is shuffled whenever it has been dealt. The global batch of `batch_size * accumulate`
+    samples is sliced first by rank, then into micro-batches. `resident` data lies on the device as uint8; `streamed`
+    data is decoded ahead by threads.
     """
 
     def __init__(
@@ -40,11 +42,12 @@ class Loader:
         self.data = {k: v.to(self.device) for k, v in dataset.tensors().items()} if resident else {}
         self.ahead = {} if resident else Ahead(workers)
         self.epoch, self.order = None, None
+        self.shuffled, self.deck = None, None
         self.waited = 0.0  # seconds for which training stood still because rows were not decoded yet
 
     def reseed(self, seed: int) -> None:
         """Take another data order from here on."""
-        self.seed, self.epoch = seed, None
+        self.seed, self.epoch, self.shuffled = seed, None, None
         if not self.resident:
             self.ahead.asked.clear()
 
@@ -58,30 +61,51 @@ class Loader:
 
     def prepared(self, number, shard):
         epoch, indices = self.indices(number, shard)
-        rows = self.rows(number, shard, indices)
+        rows = self.rows(number, shard, indices, self.dealt(number, shard))
         return self.dataset.prepare(rows, hashed(indices.to(self.device), self.seed, "augment", epoch))
 
     def indices(self, number, shard):
         """The epoch of a global batch, and the dataset's rows in one of its shards, [micro_batch]."""
         epoch, place = divmod(number, self.batches_per_epoch)
         if epoch != self.epoch:
-            generator = torch.Generator().manual_seed(seed_of(self.seed, "order", epoch))
-            order = torch.randperm(len(self.dataset), generator=generator)
-            self.epoch, self.order = epoch, order.to(self.device) if self.resident else order
+            self.epoch, self.order = epoch, self.placed(self.permutation(len(self.dataset), "order", epoch))
         start = place * self.images + shard * self.micro_batch
         return epoch, self.order[start : start + self.micro_batch]
 
-    def rows(self, number, shard, indices):
+    def dealt(self, number, shard):
+        """The dataset's rows from which a shard of a global batch has what is loose, [micro_batch]."""
+        many = len(self.dataset.cards)
+        if many == 0:
+            return None
+        start = number * self.images + shard * self.micro_batch
+        end, parts = start + self.micro_batch, []
+        while start < end:
+            shuffle, place = divmod(start, many)
+            if shuffle != self.shuffled:
+                order = self.dataset.cards[self.permutation(many, "deck", shuffle)]
+                self.shuffled, self.deck = shuffle, self.placed(order)
+            parts.append(self.deck[place : place + end - start])
+            start += len(parts[-1])
+        return torch.cat(parts)
+
+    def permutation(self, many, name, number):
+        return torch.randperm(many, generator=torch.Generator().manual_seed(seed_of(self.seed, name, number)))
+
+    def placed(self, order):
+        return order.to(self.device) if self.resident else order
+
+    def rows(self, number, shard, indices, others):
         if self.resident:
-            return {name: values.index_select(0, indices) for name, values in self.data.items()}
+            loose = self.dataset.loose
+            return {n: values.index_select(0, others if n in loose else indices) for n, values in self.data.items()}
         started = time.monotonic()
-        rows = self.ahead.take((number, shard), lambda: self.dataset.rows(indices))
+        rows = self.ahead.take((number, shard), lambda: self.dataset.dealt(indices, others))
         self.waited += time.monotonic() - started
         for later in range(number + 1, number + 1 + self.ahead.batches):
             for each in self.mine:
                 if not self.ahead.knows((later, each)):
-                    soon = self.indices(later, each)[1]
-                    self.ahead.ask((later, each), lambda soon=soon: self.dataset.rows(soon))
+                    soon = self.indices(later, each)[1], self.dealt(later, each)
+                    self.ahead.ask((later, each), lambda soon=soon: self.dataset.dealt(*soon))
         return {name: values.to(self.device, non_blocking=True) for name, values in rows.items()}
 
 

@@ -59,3 +59,10 @@ def hashed(indices: Tensor, *key: int | str) -> Tensor:
     z = (z ^ (z >> 30)) * -0x40A7B892E31B1A47
     z = (z ^ (z >> 27)) * -0x6B2FB644ECCEEE15
     return (z ^ (z >> 31)) & 0x7FFFFFFFFFFFFFFF
+
+
+def seed_networks(seed: int, device: torch.device) -> None:
+    """Seed what networks draw by themselves, such as dropout, on this device alone: torch.manual_seed asks them all."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)

@@ -11,7 +11,7 @@ from gan_lab.distributed import World
 from gan_lab.ema import Ema
 from gan_lab.loader import Loader
 from gan_lab.models.base import Game
-from gan_lab.noise import Noise, seed_of
+from gan_lab.noise import Noise, seed_networks, seed_of
 from gan_lab.player import Seat, all_finite
 
 
@@ -56,6 +56,7 @@ class Trainer:
         self.parameters = [p for seat in seats for p in seat.parameters]
         self.shared = [*game.objective.buffers()]  # state of no player: averaged over ranks after each round
         self.step, self.batches, self.seconds = 0, 0, 0.0
+        self.turns_taken = {seat.name: 0 for seat in seats}  # turns of each player so far
         self.terms: list[dict[str, Tensor]] = []  # what every turn since the last report said, on the device
         self.stopping = False
         self.watched = True  # whether this round measures gradient norms, because observers are told after it
@@ -122,7 +123,7 @@ class Trainer:
         seat.optimizer.zero_grad(set_to_none=True)
 
         # Add up the gradients of the micro-batches
-        total = 0.0
+        total, self.game.turn = 0.0, self.turns_taken[seat.name]
         for i, batch in enumerate(batches):
             self.game.noise.at(step, seat.name, turn, shard=self.loader.mine[i], shards=self.loader.shards)
             with seat.hold(last=i == len(batches) - 1):
@@ -138,6 +139,7 @@ class Trainer:
         norm = seat.update(total, step, self.world.agree, measure=self.watched)
         self.terms += [{f"grad_norm/{seat.name}": norm}] if self.watched else []
         self.game.settle(seat.name)
+        self.turns_taken[seat.name] += 1
 
     def report(self) -> dict[str, float]:
         """The mean of every term since the last report, of this rank; waits for the device."""
@@ -170,6 +172,7 @@ class Trainer:
         return {
             "step": self.step,
             "batches": self.batches,
+            "turns": dict(self.turns_taken),
             "seconds": self.seconds,
             "rollbacks": self.rollbacks,
             "game": self.game.state_dict(),
@@ -179,15 +182,14 @@ class Trainer:
 
     def load_state_dict(self, state: dict) -> None:
         self.step, self.batches, self.seconds = state["step"], state["batches"], state["seconds"]
+        self.turns_taken = dict(
+            state.get("turns")
+            or {  # none in checkpoints from before they were counted
+                seat.name: sum(map(self.turns[seat.name], range(self.step))) for seat in self.seats
+            }
+        )
         self.retry(state.get("rollbacks", 0))  # none in checkpoints from before there were any
         self.game.load_state_dict(state["game"])
         self.ema.load_state_dict(state["ema"])
         for seat in self.seats:
             seat.load_state_dict(state[f"seat/{seat.name}"])
-
-
-def seed_networks(seed: int, device: torch.device) -> None:
-    """Seed what networks draw by themselves, such as dropout, on this device alone: torch.manual_seed asks them all."""
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        torch.cuda.manual_seed(seed)

@@ -268,16 +268,16 @@ class Constant(Penalty):
 @pytest.mark.parametrize("every", [1, 4])
 def test_a_lazy_penalty_costs_the_same_on_average(every):
     objective = Hinge(penalties={"constant": Constant(weight=3.0, every=every)})
-    paid = [objective.penalise("judge", linear_critic(1.0), batch(1), batch(2), step=s, noise=NOISE) for s in range(16)]
+    paid = [objective.penalise("judge", linear_critic(1.0), batch(1), batch(2), turn=t, noise=NOISE) for t in range(16)]
     due = [sum(terms.values()) for terms in paid if terms]
     assert len(due) == 16 // every
     assert sum(due) / 16 == 3
-    assert objective.penalise("pay", linear_critic(1.0), batch(1), step=0, noise=NOISE) == {}
+    assert objective.penalise("pay", linear_critic(1.0), batch(1), turn=0, noise=NOISE) == {}
 
 
 def test_a_lazy_penalty_is_logged_when_it_is_paid():
     config = config_of("loss=wgan_gp")
-    config["loss"]["penalties"]["gradient_penalty"]["every"] = 3
+    config["loss"]["penalties"]["gradient_penalty"]["every"] = 15  # of the critic's turns, of which a round has five
     trainer = trainer_of(config)
     said = ["loss/discriminator/gradient_penalty" in play(trainer, 1).report() for _ in range(6)]
     assert said == [True, False, False, True, False, False]
@@ -295,7 +295,7 @@ def test_penalties_run_in_float32_under_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         assert critic(batch(1)).dtype == torch.bfloat16
         objective = Hinge(penalties={"watch": Watch()})
-        objective.penalise("judge", critic, batch(1).bfloat16(), batch(2), step=0, noise=NOISE)
+        objective.penalise("judge", critic, batch(1).bfloat16(), batch(2), turn=0, noise=NOISE)
     assert seen == [torch.float32] * 3
 
 

@@ -7,10 +7,15 @@ import torch
 from helpers import fingerprint, made, play
 from torch import nn
 
+from gan_lab.losses import GradientPenalty, Hinge, Penalty
+from gan_lab.losses.augment import DiffAugment
 from gan_lab.losses.features import FeatureMatching, features
 from gan_lab.losses.history import HistoricalAveraging
 from gan_lab.losses.logistic import RelativisticAverage
 from gan_lab.losses.penalties import R1, R2, LocalGradientPenalty, SlopePower
+from gan_lab.losses.replay import Replay
+from gan_lab.losses.views import Packing
+from gan_lab.models import Game
 from gan_lab.noise import Noise
 
 NOISE = Noise()
@@ -71,6 +76,77 @@ def test_dragan_stays_within_half_a_deviation_above_real_samples():
 def test_numbers_out_of_range_are_refused_with_their_name(make):
     with pytest.raises(ValueError, match="="):
         make()
+
+
+def test_a_critic_of_patches_owes_what_its_mean_score_does():
+    """Objectives take the mean over patches, so that a weight means the same for every number of them."""
+    of_patches = lambda x: x.square()  # [N, 3, 2, 2]: a score for each number
+    of_mean = lambda x: of_patches(x).flatten(1).mean(dim=1)
+    for penalty in (R1(), R2(), LocalGradientPenalty(), SlopePower(), GradientPenalty()):
+        owed = [penalty(critic, batch(1), batch(2), noise=NOISE.at(0)) for critic in (of_patches, of_mean)]
+        torch.testing.assert_close(*owed)
+
+
+# --- Penalties and views ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("views", [["cutout"], ["translation", "color", "cutout"]])
+def test_r1_and_r2_differentiate_through_the_augmentation(views):
+    """Karras et al. 2020 (arXiv 2006.06676), official code: the slope at the picture before it is augmented."""
+    penalties = {"r1": R1(weight=3.0), "r2": R2(weight=3.0)}
+    objective = Hinge(penalties=penalties, views={"augment": DiffAugment(views)})
+    game, critic = Game(objective), nn.Sequential(nn.Flatten(), nn.Linear(192, 1, bias=False))
+    real, fake = (torch.randn(4, 3, 8, 8).requires_grad_() for _ in range(2))
+    game.noise.at(0, "discriminator", 0)
+    owed = game.judge(critic, real, fake, 0).losses
+    shown = objective.show(real, fake, game.noise, 0, judging=True)
+    for name, side, seen in zip(("r1", "r2"), (real, fake), shown, strict=True):
+        (slopes,) = torch.autograd.grad(critic(seen).sum(), side)
+        torch.testing.assert_close(owed[name], 1.5 * slopes.square().flatten(1).sum(dim=1).mean())
+        at_augmented = 1.5 * critic[1].weight.square().sum()
+        assert abs(owed[name] / at_augmented - 1) > 0.05, "at the augmented picture it would be another number"
+
+
+@pytest.mark.parametrize("order", [("replay", "augment"), ("augment", "replay"), ("augment", "pack")])
+def test_what_remembers_is_gone_through_once_a_turn(order):
+    views = {"replay": Replay(size=100, share=0.5), "augment": DiffAugment(["color"]), "pack": Packing(size=2)}
+    objective = Hinge(penalties={"r2": R2()}, views={name: views[name] for name in order})
+    game = Game(objective)
+    game.noise.at(0, "discriminator", 0)
+    terms = game.judge(lambda x: x.flatten(1).sum(dim=1), torch.randn(8, 1, 4, 4), torch.randn(8, 1, 4, 4), 0).losses
+    assert terms["r2"].isfinite()
+    assert "replay" not in order or len(views["replay"].pools[""]) == 4
+
+
+class Constant(Penalty):
+    """One, whatever the critic is."""
+
+    def forward(self, critic, real, fake, noise):
+        return 0 * critic(real).sum() + 1
+
+
+@pytest.mark.parametrize("every", [1, 4, 6])
+@pytest.mark.parametrize("turns", ["1", "3", "4", "5", "1/4", "1/3", "{usual: 1, warm: 5, first: 2, every: 3}"])
+def test_a_lazy_penalty_counts_once_a_turn_on_average(turns, every):
+    trainer = made("model=gan", f"trainer.turns={{discriminator: {turns}}}", "trainer.batch_size=2")
+    trainer.game.objective.penalties["constant"] = Constant(weight=2.0, every=every)
+    while trainer.turns_taken["discriminator"] < 3 * every:
+        trainer.round()
+    owed = sum(float(said.get("loss/discriminator/constant", 0)) for said in trainer.terms)
+    due = -(-trainer.turns_taken["discriminator"] // every)  # the first of each `every` turns
+    assert owed == pytest.approx(2.0 * every * due)
+
+
+def test_turns_are_counted_on_after_a_resumption_also_of_an_old_checkpoint():
+    words = "model=gan", "trainer.turns={discriminator: {usual: 1, warm: 5, first: 2}}"
+    trainer = made(*words, rounds=3)
+    assert trainer.turns_taken == {"discriminator": 11, "generator": 3}
+    for old in (False, True):
+        state, again = trainer.state_dict(), made(*words)
+        if old:
+            del state["turns"]
+        again.load_state_dict(state)
+        assert again.turns_taken == trainer.turns_taken
 
 
 # --- Relativistic averages -------------------------------------------------------------------------------------------

@@ -113,6 +113,32 @@ def test_virtual_adversarial_training_finds_a_direction_that_changes_more_than_c
     assert worst > 1.5 * max(map(float, chance)) > 0
 
 
+DROPPING = ("model.virtual=1", "model.discriminator.norm=batch", "model.discriminator.dropout=0.5")
+
+
+def test_virtual_adversarial_training_asks_one_function_and_leaves_its_statistics():
+    """Each pass had a mask of its own: what the mask changes drowned what the direction does."""
+    game, batch = played(*DROPPING)
+    game.train()
+    before = {name: buffer.clone() for name, buffer in game.discriminator.named_buffers()}
+    first, second = (game.said_again(batch["image"]) for _ in range(2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, game.discriminator(batch["image"]).log_softmax(dim=1)), "it drops, too"
+    for name, buffer in before.items():
+        game.discriminator.get_buffer(name).copy_(buffer)
+    game.unsteady(batch["image"]).backward()
+    assert all(torch.equal(buffer, before[name]) for name, buffer in game.discriminator.named_buffers())
+
+
+def test_the_worst_direction_is_found_in_float32_under_autocast():
+    game, batch = played(*DROPPING)
+    game.train()
+    plain = game.unsteady(batch["image"])
+    with torch.autocast("cpu", torch.bfloat16):
+        under = game.unsteady(batch["image"])
+    assert under.dtype == torch.float32 and torch.equal(plain, under)
+
+
 def test_it_learns_the_digits_names():
     trainer = made(*SGAN, "trainer.batch_size=32", "optimizer.lr=0.002", "model.discriminator.norm=batch")
     play(trainer, 120)

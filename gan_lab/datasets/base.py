@@ -25,6 +25,7 @@ class Dataset:
     """
 
     paired = False  # whether source i belongs to image i
+    loose: tuple[str, ...] = ()  # what lies beside a row and does not belong to it; training deals it anew
     source_channels: int | None = None
     exact_samples = 0  # how many generated samples `exact` wants to see; 0 where it has nothing to say
     exact_best: str | None = None  # which of its figures, higher being better, chooses a run's best checkpoint
@@ -45,6 +46,7 @@ class Dataset:
         self.source_channels = source_channels
         self.labels, self.classes, self.extras = labels, list(classes), extras
         self.num_classes = len(self.classes)
+        self.cards = torch.empty(0, dtype=torch.int64)  # rows beside which each loose thing lies once
         self._whole: Batch | None = None
         named = {"source": source_channels, "label": self.classes}
         self.gives = ("image", *(name for name, there in named.items() if there), *extras)
@@ -77,6 +79,13 @@ class Dataset:
     def rows(self, indices: Tensor) -> Batch:
         """Some rows of `tensors`, in the order asked for; several threads may ask at once."""
         return {name: whole[indices] for name, whole in self.tensors().items()}
+
+    def dealt(self, indices: Tensor, others: Tensor | None) -> Batch:
+        """Some rows, with what is `loose` taken from other rows (None: nothing is); a subclass may read less for it."""
+        if not self.loose:
+            return self.rows(indices)
+        rows, beside = self.rows(indices), self.rows(others)
+        return {name: (beside if name in self.loose else rows)[name] for name in rows}
 
     def prepare(self, rows: Batch, bits: Tensor) -> Batch:
         """Rows as they are played, on their device; `bits` [B] are random, and the lowest one flips an image.

@@ -10,9 +10,10 @@ from gan_lab.noise import hashed
 class Domains(Dataset):
     """Rows of an image and a source that is no counterpart of it; as many as the larger domain has pictures.
 
-    Images come in order, and which source lies beside each follows from (seed, index): those of the smaller domain are
-    repeated equally often, give or take one. `images` and `sources` are the domains, `image_rows` and `source_rows`
-    [n] what is taken of them. Zhu et al. 2017, CycleGAN (arXiv 1703.10593), section 3.
+    Images come in order, and which source lies beside each follows from (seed, index); pictures of the smaller domain
+    are repeated. Training deals these anew, so that partners change and each is seen equally often. `images` and
+    `sources` are the domains, `image_rows` and `source_rows` [n] what is taken of them. Zhu et al. 2017, CycleGAN
+    (arXiv 1703.10593), section 3.
     """
 
     def __init__(
@@ -30,6 +31,8 @@ class Domains(Dataset):
         self.counts = len(source_rows), len(image_rows)
         indices = torch.arange(max(self.counts))
         mixed = hashed(indices, seed, "partner").argsort(stable=True)
+        self.loose = ("source",) if self.counts[0] <= self.counts[1] else ("image",)
+        self.cards = mixed.argsort()[: self.counts[0]] if "source" in self.loose else indices[: self.counts[1]]
         self.source_rows, self.image_rows = source_rows[mixed % len(source_rows)], image_rows[indices % len(image_rows)]
 
     def __len__(self) -> int:
@@ -40,8 +43,12 @@ class Domains(Dataset):
         return pixels
 
     def rows(self, indices: Tensor) -> Batch:
-        image = self.images.rows(self.image_rows[indices])["image"]
-        return {"image": self.changed(image), "source": self.sources.rows(self.source_rows[indices])["image"]}
+        return self.dealt(indices, indices)
+
+    def dealt(self, indices: Tensor, others: Tensor) -> Batch:
+        of_images, of_sources = (others if name in self.loose else indices for name in ("image", "source"))
+        image = self.images.rows(self.image_rows[of_images])["image"]
+        return {"image": self.changed(image), "source": self.sources.rows(self.source_rows[of_sources])["image"]}
 
     def load(self) -> Batch:
         source = self.sources.load()["image"]

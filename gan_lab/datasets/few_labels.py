@@ -12,9 +12,12 @@ class FewLabels(Dataset):
     """Pictures of `of`, and beside each one a picture whose label is known: "known_image" with "known_label".
 
     `num_labelled` pictures, as many of each class, are chosen by `seed`; which of them stands beside a picture follows
-    from (seed, index). "label" is still the picture's own, for judges; a game that reads it has all labels. Salimans et
-    al. 2016 (arXiv 1606.03498), section 5.
+    from (seed, index). Training deals them anew, so that partners change and each is seen equally often. "label" is
+    still the picture's own, for judges; a game that reads it has all labels. Salimans et al. 2016 (arXiv 1606.03498),
+    section 5.
     """
+
+    loose = ("known_image", "known_label")
 
     def __init__(
         self,
@@ -44,6 +47,8 @@ class FewLabels(Dataset):
         chosen = [order[of.labels[order] == label][:each] for label in range(of.num_classes)]
         self.known = torch.cat(chosen).sort().values  # [num_labelled]
         self.known_images = of.rows(self.known)["image"]  # uint8 [num_labelled, H, W, C]
+        mixed = hashed(torch.arange(len(of)), seed, "partner").argsort(stable=True)
+        self.partner, self.cards = mixed % len(self.known), mixed.argsort()[: len(self.known)]
         self.gives = (*self.gives, "known_image", "known_label")
 
     def __len__(self) -> int:
@@ -54,13 +59,16 @@ class FewLabels(Dataset):
         return 2 * super().nbytes
 
     def rows(self, indices: Tensor) -> Batch:
-        return self.beside(self.of.rows(indices), indices)
+        return self.dealt(indices, indices)
+
+    def dealt(self, indices: Tensor, others: Tensor) -> Batch:
+        return self.beside(self.of.rows(indices), others)
 
     def load(self) -> Batch:
         return self.beside(self.of.tensors(), torch.arange(len(self)))
 
     def beside(self, rows: Batch, indices: Tensor) -> Batch:
-        place = hashed(indices, self.seed, "partner") % len(self.known)
+        place = self.partner[indices]
         return {**rows, "known_image": self.known_images[place], "known_label": self.labels[self.known[place]]}
 
     def prepare(self, rows: Batch, bits: Tensor) -> Batch:

@@ -15,6 +15,7 @@ class DiffAugment(View):
     """
 
     images_only = True
+    augments = True
 
     def __init__(self, policy: tuple[str, ...] = ("color", "translation", "cutout")):
         super().__init__()

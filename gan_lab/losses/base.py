@@ -1,7 +1,7 @@
 """What the scores of real and fake are worth to each side, and what the critic owes beside."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +12,13 @@ Critic = Callable[[Tensor], Tensor]
 class Penalty(nn.Module):
     """A term that a player owes beside its objective, such as a bound on the critic's gradient.
 
-    `weight` multiplies the term. It is taken every `every` steps and then counts `every` times (lazy regularisation,
-    Karras et al. 2020, appendix B). It runs in float32, outside torch.compile, which has no double backward.
+    `weight` multiplies the term. Its player owes it in every `every`-th of its turns, where it counts `every` times
+    (lazy regularisation, Karras et al. 2020, appendix B). It runs in float32, outside torch.compile, which has no
+    double backward.
     """
 
     at: Literal["judge", "fool", "pay"] = "judge"  # the move of a game at which it is owed
+    through: Literal["real", "fake"] | None = None  # the side that it looks at before augmentation, and through it
     per_sample = False  # true: it needs each sample's own score, which batch norm in the critic does not give
     couples_batch = False  # true: the term of a batch is not the mean of the terms of its parts
     reads_trunk = False  # true: it looks at what the critic's `trunk` makes of a sample
@@ -41,6 +43,8 @@ class View(nn.Module):
     couples_batch = False  # true: a row that is shown comes from several rows of the batch, or from another time
     judge_only = False  # true: the generator's turn goes without it
     images_only = False  # true: points cannot be shown through it
+    augments = False  # true: it changes each sample by itself, so that penalties can look through it
+    remembers = False  # true: it shows what it has seen before, so that a turn goes through it once
 
     def forward(self, real: Tensor, fake: Tensor, noise, step: int) -> tuple[Tensor, Tensor]:
         raise NotImplementedError
@@ -90,10 +94,28 @@ class Objective(nn.Module):
 
     def show(self, real: Tensor, fake: Tensor, noise, step: int, *, judging: bool = False) -> tuple[Tensor, Tensor]:
         """Real and fake as the critic sees them, in its own turn (`judging`) or in another's."""
-        for view in self.views.values():
-            if judging or not view.judge_only:
-                real, fake = view(real, fake, noise, step)
+        for look in self.looks(noise, step, judging=judging):
+            real, fake = look(real, fake)
         return real, fake
+
+    def looks(self, noise, step: int, *, judging: bool) -> tuple[Callable, Callable]:
+        """The views in two parts, each of (real, fake): up to the first that augments, and from there on.
+
+        What remembers is in the first part, whatever the order, so that the second one can be looked through again.
+        """
+        views = [view for view in self.views.values() if judging or not view.judge_only]
+        start = 1 + max((i for i, view in enumerate(views) if view.remembers), default=-1)
+        split = next((i for i in range(start, len(views)) if views[i].augments), len(views))
+
+        def through(part):
+            def look(real, fake):
+                for view in part:
+                    real, fake = view(real, fake, noise, step)
+                return real, fake
+
+            return look
+
+        return through(views[:split]), through(views[split:])
 
     def alone(self, x: Tensor) -> Tensor:
         """Samples in the shape in which the critic sees them, but unchanged and each by itself, [N, ...]."""
@@ -101,14 +123,44 @@ class Objective(nn.Module):
             x = view.alone(x)
         return x
 
-    def penalise(self, at: str, network: Critic, *played: Tensor, step: int, noise) -> dict[str, Tensor]:
-        """The penalties that are owed at this move of this step, by name."""
-        due = {name: p for name, p in self.penalties.items() if p.at == at and step % p.every == 0}
+    def penalise(
+        self, at: str, network: Critic, *played: Tensor, turn: int, noise, before: "Before | None" = None
+    ) -> dict[str, Tensor]:
+        """The penalties that are owed at this move, by name; `turn` counts those that the player has had before.
+
+        `before`: real and fake before they were augmented, for penalties that look through that.
+        """
+        due = {name: p for name, p in self.penalties.items() if p.at == at and turn % p.every == 0}
         if not due:
             return {}
         with torch.autocast(played[0].device.type, enabled=False), torch.compiler.set_stance("force_eager"):
-            played = [widened(x) for x in played]
-            return {name: p.weight * p.every * p(network, *played, noise=noise) for name, p in due.items()}
+            terms = {}
+            for name, p in due.items():
+                critic, shown = before.of(network, p.through) if before and p.through else (network, played)
+                terms[name] = p.weight * p.every * p(critic, *map(widened, shown), noise=noise)
+            return terms
+
+
+class Before(NamedTuple):
+    """Real and fake before they are augmented, and what augments them: of (real, fake) the same."""
+
+    real: Tensor
+    fake: Tensor
+    augment: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+    def of(self, critic: Critic, side: Literal["real", "fake"]) -> tuple[Critic, tuple[Tensor, Tensor]]:
+        """The critic as it sees samples of one side through the augmentation, and the samples before it."""
+        return Through(critic, self.augment, side), (self.real, self.fake)
+
+
+class Through:
+    """A critic behind the augmentation of one side."""
+
+    def __init__(self, func: Critic, augment: Callable, side: Literal["real", "fake"]):
+        self.func, self.augment, self.side = func, augment, ("real", "fake").index(side)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.func(self.augment(x, x)[self.side])
 
 
 def widened(x: Tensor) -> Tensor:

@@ -1,4 +1,10 @@
-"""Bounds on the critic's slope."""
+"""Bounds on the critic's slope.
+
+A critic of patches is taken for the mean of its scores of a sample, since that is what objectives take: so a weight
+means the same for every number of patches. R1 and R2 look through augmentation (`loss/view=diff_augment`), at samples
+as they were before it: Karras et al. 2020 (arXiv 2006.06676), official code. The others look at what the critic is
+shown.
+"""
 
 import torch
 from torch import Tensor
@@ -31,6 +37,7 @@ class R1(Penalty):
     """
 
     per_sample = True
+    through = "real"
 
     def forward(self, critic: Critic, real: Tensor, fake: Tensor, noise) -> Tensor:
         return 0.5 * slope(critic, real).square().mean()
@@ -40,6 +47,7 @@ class R2(Penalty):
     """Half the squared slope of the critic at fake samples. Mescheder et al. 2018, equation 10."""
 
     per_sample = True
+    through = "fake"
 
     def forward(self, critic: Critic, real: Tensor, fake: Tensor, noise) -> Tensor:
         return 0.5 * slope(critic, fake).square().mean()
@@ -87,7 +95,8 @@ class SlopePower(Penalty):
 
 
 def slope(critic, at):
-    """The norm of the critic's gradient at each sample, [N]; differentiable."""
+    """The norm of the gradient of the critic's mean score at each sample, [N]; differentiable."""
     at = at.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(at).sum(), at, create_graph=True)
+    scores = critic(at)  # [N, ...]
+    (gradient,) = torch.autograd.grad(scores.reshape(len(scores), -1).mean(dim=1).sum(), at, create_graph=True)
     return gradient.flatten(1).norm(dim=1)

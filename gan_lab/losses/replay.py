@@ -16,6 +16,7 @@ class Replay(View):
 
     couples_batch = True
     judge_only = True
+    remembers = True
 
     def __init__(self, size: int = 1024, share: float = 0.5):
         super().__init__()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_lab.losses import Objective, widened
+from gan_lab.losses.base import Before
 from gan_lab.noise import Noise
 
 
@@ -57,6 +58,7 @@ class Game(nn.Module):
         super().__init__()
         self.objective = objective
         self.noise = Noise()
+        self.turn = 0  # turns that the player at turn has had before; the trainer counts
 
     # What a person asks of a game
 
@@ -90,10 +92,12 @@ class Game(nn.Module):
     def judge(self, critic: Callable, real: Tensor, fake: Tensor, step: int, name: str = "") -> Terms:
         """The critic's turn: the objective on scores of real and fake, and the penalties that the critic owes."""
         noise = scoped(self.noise, name)
-        real, fake = self.objective.show(real, fake, noise, step, judging=True)
+        first, augment = self.objective.looks(noise, step, judging=True)
+        before = Before(*first(real, fake), augment)
+        real, fake = augment(before.real, before.fake)
         score_real, score_fake = widened(critic(real)), widened(critic(fake))
         losses = {"adversarial": self.objective.critic_loss(score_real, score_fake, noise)}
-        losses |= self.objective.penalise("judge", critic, real, fake, step=step, noise=noise)
+        losses |= self.objective.penalise("judge", critic, real, fake, turn=self.turn, noise=noise, before=before)
         logs = {"score_real": score_real.mean(), "score_fake": score_fake.mean()}
         logs["separation"] = (score_real > score_fake).float().mean()  # 0.5: undecided; 1: no fake passes for real
         return Terms(suffixed(losses, name), suffixed(logs, name))
@@ -105,12 +109,12 @@ class Game(nn.Module):
         score_fake = widened(critic(fake))
         score_real = widened(critic(real)) if self.objective.compares else None
         losses = {"adversarial": self.objective.generator_loss(score_fake, score_real)}
-        losses |= self.objective.penalise("fool", critic, real, fake, step=step, noise=noise)
+        losses |= self.objective.penalise("fool", critic, real, fake, turn=self.turn, noise=noise)
         return Terms(suffixed(losses, name))
 
     def pay(self, network: nn.Module, *played: Tensor, step: int) -> Terms:
         """The penalties that the generator's player owes, such as a bound on path lengths."""
-        return Terms(self.objective.penalise("pay", network, *played, step=step, noise=self.noise))
+        return Terms(self.objective.penalise("pay", network, *played, turn=self.turn, noise=self.noise))
 
     def settle(self, player: str) -> None:
         """After a player's update: put its critics' weights back where the objective wants them."""

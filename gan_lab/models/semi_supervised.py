@@ -5,11 +5,13 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from gan_lab.losses import Objective, widened
 from gan_lab.models.base import Terms, losses
 from gan_lab.models.gan import GAN
+from gan_lab.noise import seed_networks, seed_of
 
 
 class SGAN(GAN):
@@ -65,15 +67,25 @@ class SGAN(GAN):
         return terms + self.pay(self.generator, z, step=step)
 
     def unsteady(self, images: Tensor) -> Tensor:
-        """How much what is said of images changes by a step of length `reach` in the direction that changes it most."""
-        with torch.no_grad():
-            said = log_softmax(widened(self.discriminator(images)), dim=1)
-        apart = partial(kl_div, target=said, log_target=True, reduction="batchmean")
-        direction = unit(self.noise("virtual", images.shape)).requires_grad_()
-        moved = log_softmax(widened(self.discriminator(images + PROBE * direction)), dim=1)
-        (slope,) = torch.autograd.grad(apart(moved), direction)
-        worst = images + self.reach * unit(slope.detach())
-        return apart(log_softmax(widened(self.discriminator(worst)), dim=1))
+        """How much what is said of images changes by a step of length `reach` in the direction that changes it most.
+
+        In float32, since the probe is short, and by one function: every pass has the same dropout, and leaves running
+        statistics as they are, as in the authors' code.
+        """
+        with torch.autocast(images.device.type, enabled=False):
+            images = widened(images)
+            with torch.no_grad():
+                said = self.said_again(images)
+            apart = partial(kl_div, target=said, log_target=True, reduction="batchmean")
+            direction = unit(self.noise("virtual", images.shape)).requires_grad_()
+            (slope,) = torch.autograd.grad(apart(self.said_again(images + PROBE * direction)), direction)
+            return apart(self.said_again(images + self.reach * unit(slope.detach())))
+
+    def said_again(self, images: Tensor) -> Tensor:
+        """Log probabilities of the classes, [N, K]: the same function of images whenever it is asked within a turn."""
+        seed_networks(seed_of(self.noise.seed, *self.noise.place, self.noise.shard, "virtual"), self.noise.device)
+        buffers = {name: buffer.clone() for name, buffer in self.discriminator.named_buffers()}
+        return log_softmax(functional_call(self.discriminator, buffers, (images,)), dim=1)
 
     def classify(self, images: Tensor) -> Tensor:
         """Logits of the classes, [N, K]."""
