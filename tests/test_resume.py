@@ -137,12 +137,12 @@ def test_the_fingerprint_sees_one_bit_and_one_name():
     assert fingerprint(trainer.state_dict()) != one
 
 
-ABLATION = ["model=gan", "trainer.precision=fp16", "trainer.turns={discriminator: 2}"]
+ABLATION = ["model=gan", "loss=logistic_r1", "trainer.precision=fp16", "trainer.turns={discriminator: 2}"]
 
 
 def components(state):
     """The parts of a checkpoint, two levels deep where parts have names: game/generator, seat/generator/scaler."""
-    found = {name: (name,) for name in ("step", "batches", "rollbacks", "ema")}
+    found = {name: (name,) for name in ("step", "batches", "turns", "rollbacks", "ema")}
     found |= {f"game/{prefix}": ("game", prefix) for prefix in {name.partition(".")[0] for name in state["game"]}}
     for name in state:
         if name.startswith("seat/"):
