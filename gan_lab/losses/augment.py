@@ -7,7 +7,7 @@ from gan_lab.losses.base import View
 
 
 class DiffAugment(View):
-    """Random changes of real and fake, each drawn apart. Zhao et al. 2020 (arXiv 2006.10738), section 3.3 and its code.
+    """Random changes of real and fake, each drawn apart. Zhao et al. 2020 (arXiv 2006.10738), section 3.2 and its code.
 
     `policy` names them in order: `color` (brightness by -0.5 to 0.5, saturation by a factor of 0 to 2, contrast by 0.5
     to 1.5), `translation` (up to an eighth of each side, zeros behind it), `cutout` (a hole of half of each side).

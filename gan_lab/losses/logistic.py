@@ -43,7 +43,7 @@ class Minimax(NonSaturating):
 
 
 class Relativistic(Objective):
-    """Each real score against one fake score. Jolicoeur-Martineau 2019 (arXiv 1807.00734), section 4.1 (RSGAN)."""
+    """Each real score against one fake score. Jolicoeur-Martineau 2019 (arXiv 1807.00734), section 4 (RSGAN)."""
 
     compares = True
 
@@ -55,7 +55,7 @@ class Relativistic(Objective):
 
 
 class RelativisticAverage(Objective):
-    """Each score against the mean score of the other side. Jolicoeur-Martineau 2019, section 4.2 (RaSGAN)."""
+    """Each score against the mean score of the other side. Jolicoeur-Martineau 2019, section 4 (RaSGAN)."""
 
     compares = True
     couples_batch = True

@@ -40,7 +40,7 @@ class Wasserstein(Objective):
 
 
 class Hinge(Objective):
-    """Scores count up to a margin of 1. Lim and Ye 2017; Miyato et al. 2018 (arXiv 1802.05957), equations 16, 17."""
+    """Scores count up to a margin of 1. Lim and Ye 2017; Miyato et al. 2018 (arXiv 1802.05957), section 4."""
 
     def critic_loss(self, real: Tensor, fake: Tensor, noise) -> Tensor:
         return relu(1 - real).mean() + relu(1 + fake).mean()

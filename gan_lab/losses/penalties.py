@@ -54,7 +54,7 @@ class R2(Penalty):
 
 
 class LocalGradientPenalty(Penalty):
-    """(|gradient| - 1)^2 around real samples. Kodali et al. 2017, DRAGAN (arXiv 1705.07215), section 2.3 and its code.
+    """(|gradient| - 1)^2 around real samples. Kodali et al. 2017, DRAGAN (arXiv 1705.07215), as its code.
 
     A place lies anywhere between a real sample and that sample with every number raised by up to `spread` times the
     standard deviation of the batch.

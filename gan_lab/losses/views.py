@@ -7,7 +7,7 @@ from gan_lab.losses.base import View
 
 
 class InstanceNoise(View):
-    """Gaussian noise on real and fake, fading linearly. Sonderby et al. 2017 (arXiv 1610.04490), section 3.2.
+    """Gaussian noise on real and fake, fading linearly. Sonderby et al. 2017 (arXiv 1610.04490), section 3.2.1.
 
     `std` at step 0, of samples in [-1, 1]; nothing is left after `fade_steps` (None: it stays as it is).
     """

@@ -11,7 +11,7 @@ CHUNK = 128  # rows of a kernel matrix at a time
 def kernel_distance(real: Tensor, fake: Tensor) -> float:
     """The unbiased estimate over all of real [N, D] and fake [M, D]; it may fall a little below zero.
 
-    Kernel (x . y / D + 1)^3, in float64. Binkowski et al. 2018 (arXiv 1801.01401), eq. 4 and section 3.1.
+    Kernel (x . y / D + 1)^3, in float64. Binkowski et al. 2018 (arXiv 1801.01401), eq. 4 and section 4.
     Raises DataError for fewer than two samples on either side.
     """
     n, m = len(real), len(fake)
