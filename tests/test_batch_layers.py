@@ -58,6 +58,15 @@ def test_samples_far_apart_are_close_to_nobody():
     torch.testing.assert_close(near, torch.zeros(6, 100))
 
 
+def test_a_fresh_perceptrons_nearest_samples_are_within_reach():
+    """Salimans et al.'s code scales its rows by a first batch, so that the nearest others are 2 away on average."""
+    critic, x = mlp.Discriminator(1, 16, minibatch="discrimination"), torch.rand(64, 1, 16, 16) * 2 - 1
+    rows = critic.trunk(x) @ critic.minibatch.tensor
+    distance = torch.cdist(*[rows.unflatten(1, (100, 5)).transpose(0, 1)] * 2, p=1.0)
+    nearest = (distance + 1e6 * torch.eye(64)).min(dim=2).values.mean()
+    assert 0.5 < nearest < 4, "columns of length 1 would have them a tenth of that away: all would be near"
+
+
 @pytest.mark.parametrize("critic", ["dcgan flatten", "resnet", "mlp"])
 def test_initial_weights_and_spectral_norm_leave_the_tensor_alone(critic):
     (layer,) = (

@@ -52,6 +52,18 @@ def test_the_class_terms_are_of_real_and_fake_samples_by_the_label(loss):
     torch.testing.assert_close(of_fake, cross_entropy(game.discriminator(fake)[1], batch["label"]))
 
 
+def test_a_critic_may_learn_the_classes_of_real_samples_alone():
+    """WGAN-GP's code; ACGAN's paper has it learn those of fakes too, and so the generator's turn does in either."""
+    trainer = trainer_of(config_of("model=acgan", "loss=wgan_gp", "model.classify_fakes=false"))
+    game, (batch,) = trainer.game.eval(), trainer.loader.batch(0)
+    terms = game.discriminator_loss(batch, 0).losses
+    assert {*terms} == {"adversarial", "gradient_penalty", "class_real"}
+    torch.testing.assert_close(
+        terms["class_real"], cross_entropy(game.discriminator(batch["image"])[1], batch["label"])
+    )
+    assert "class_fake" in game.generator_loss(batch, 0).losses
+
+
 def test_the_class_weights_multiply_their_terms():
     heavy = ["model.class_weight=2", "model.generator_class_weight=0"]
     one, other = (trainer_of(config_of("model=acgan", *words)) for words in ([], heavy))

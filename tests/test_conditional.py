@@ -246,8 +246,9 @@ def test_acgans_networks_at_any_size(height, width, channels, norm, hidden):
 
 
 def test_acgans_layers_are_those_of_the_papers_table():
-    generator = acgan.Generator(110, 3, 32, num_conditions=10)
+    generator = acgan.Generator(100, 3, 32, num_conditions=10)
     critic = acgan.Discriminator(3, 32, outputs=10)
+    assert generator.project.in_features == 110, "latents and classes"
     assert generator.project.out_features == 384 * 4 * 4 and not isinstance(generator.start[1], nn.BatchNorm2d)
     shapes = [(m.in_channels, m.out_channels, *m.kernel_size, *m.stride) for m in convolutions(generator)]
     assert shapes == [(384, 192, 5, 5, 2, 2), (192, 96, 5, 5, 2, 2), (96, 3, 5, 5, 2, 2)]

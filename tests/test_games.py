@@ -5,6 +5,7 @@ import torch
 from helpers import config_of, made, names, play, trainer_of, words_for
 from torch import nn
 
+from gan_lab.errors import ConfigError
 from gan_lab.losses import NonSaturating
 from gan_lab.models import GAN, Game, Terms, losses
 
@@ -201,3 +202,39 @@ def test_two_critics_of_one_turn_draw_apart_and_keep_their_names():
     assert set(joined.losses) == {f"{term}_{name}" for term in ("adversarial", "gradient_penalty") for name in "ab"}
     assert first.losses["adversarial_a"] == second.losses["adversarial_b"]
     assert first.losses["gradient_penalty_a"] != second.losses["gradient_penalty_b"], "epsilon is drawn for each critic"
+
+
+# --- The generator's batch -------------------------------------------------------------------------------------------
+
+
+def test_the_generator_may_play_a_larger_batch_than_the_critic():
+    game = made("model=gan", "model.generator_batch=2", "model.reuse_fakes=true").game
+    shown = []
+    game.fool = lambda critic, fake, real, step: shown.append((fake, real)) or losses(adversarial=fake.mean())
+    real = torch.randn(3, 1, 16, 16)
+    game.generator_loss({"image": real}, 0)
+    ((fake, beside),) = shown
+    assert len(fake) == 6 and torch.equal(beside, real[[0, 0, 1, 1, 2, 2]])
+    (handed,) = game.handed
+    assert torch.equal(handed, fake[::2]), "the critic is shown as many fakes as real samples"
+
+
+@pytest.mark.parametrize("model", ["gan", "projection", "acgan"])
+def test_a_larger_generator_batch_in_parts_is_the_whole_one(model):
+    norm = "model.generator.norm=layer" if model != "projection" else "model.generator.norm=batch"
+    game = made(f"model={model}", "model.generator_batch=2", norm).game.eval()
+    batch = {"image": torch.randn(4, 1, 16, 16), "label": torch.tensor([3, 1, 4, 1])}
+    game.noise.at(0, "generator", 0)
+    whole = game.generator_loss(batch, 0).losses
+    halves = []
+    for i in range(2):
+        game.noise.at(0, "generator", 0, shard=i, shards=2)
+        halves.append(game.generator_loss({k: v[2 * i : 2 * i + 2] for k, v in batch.items()}, 0).losses)
+    for name, term in whole.items():
+        torch.testing.assert_close((halves[0][name] + halves[1][name]) / 2, term)
+
+
+@pytest.mark.parametrize("model", ["gan", "cgan"])
+def test_a_generator_batch_of_none_is_refused(model):
+    with pytest.raises(ConfigError, match="generator_batch=0 must be at least 1"):
+        made(f"model={model}", "model.generator_batch=0")

@@ -49,10 +49,11 @@ def test_the_shorter_of_two_sides_decides(height, width):
 # --- Shapes ----------------------------------------------------------------------------------------------------------
 
 
-@given(sides, sides, st.integers(1, 5), norms2d, heads, st.booleans())
-def test_dcgan_at_any_size_with_any_number_of_channels(height, width, channels, norm, head, spectral):
-    generator = dcgan.Generator(6, channels, [height, width], width=2, norm=norm)
-    critic = dcgan.Discriminator(channels, [height, width], width=2, norm=norm, spectral_norm=spectral, head=head)
+@given(sides, sides, st.integers(1, 5), norms2d, heads, st.booleans(), st.integers(3, 6))
+def test_dcgan_at_any_size_with_any_number_of_channels(height, width, channels, norm, head, spectral, kernel):
+    words = {"width": 2, "norm": norm, "kernel": kernel}
+    generator = dcgan.Generator(6, channels, [height, width], **words)
+    critic = dcgan.Discriminator(channels, [height, width], **words, spectral_norm=spectral, head=head)
     images = generator(torch.randn(2, 6))
     assert images.shape == (2, channels, height, width)
     assert images.abs().max() <= 1
@@ -153,6 +154,12 @@ def test_an_unknown_norm_is_refused_with_the_known_ones(make):
 def test_an_unknown_head_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="choose one of flatten, pool"):
         dcgan.Discriminator(1, 16, head="linear")
+
+
+def test_a_kernel_that_strides_step_over_is_refused():
+    for network in (lambda: dcgan.Generator(6, 1, 16, kernel=2), lambda: dcgan.Discriminator(1, 16, kernel=2)):
+        with pytest.raises(ValueError, match="kernel=2 must be at least 3"):
+            network()
 
 
 # --- Spectral norm ---------------------------------------------------------------------------------------------------

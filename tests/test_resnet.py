@@ -354,6 +354,47 @@ def test_a_condition_that_is_missing_or_too_many_is_a_type_error():
             network(*([argument] if classes else [argument, told]))
 
 
+def test_a_second_head_says_something_else_of_the_same_trunk():
+    critic = resnet.TwoHeaded(1, 16, outputs=10, **TINY, pool="mean", spectral_norm=True, minibatch="stddev")
+    x = torch.randn(4, 1, 16, 16)
+    score, said = critic.eval()(x)
+    assert score.shape == (4,) and said.shape == (4, 10)
+    torch.testing.assert_close(said, critic.says(critic.trunk(x)))
+    assert not hasattr(critic.says, "parametrizations"), "spectral norm is for the score alone"
+    assert torch.equal(critic.says.bias, torch.zeros(10))
+
+
+def test_r3gan_is_told_as_in_its_code():
+    """The label's embedding beside the latent; the score is an inner product with a vector of the class."""
+    generator = r3gan.Generator(6, 1, 16, width=8, num_conditions=3)
+    critic = r3gan.Discriminator(1, 16, width=8, num_conditions=3)
+    latents, told = torch.randn(3, 6), torch.eye(3)
+    images = generator(latents, told)
+    joined = torch.cat([latents, generator.told.embed.weight.t()], dim=1)
+    maps = generator.project(joined)[:, :, None, None] * generator.basis
+    torch.testing.assert_close(images, generator.to_image(generator.grow(maps)))
+    features = critic.head(critic.trunk(images))
+    torch.testing.assert_close(critic(images, told), (features * critic.score.vectors.weight.t()).sum(dim=1))
+    for network, x in ((generator, latents), (critic, images)):
+        with pytest.raises(TypeError):
+            network(x)
+
+
+@pytest.mark.parametrize(("classes", "counts"), [(0, (20_732_160, 20_683_776)), (10, (20_781_952, 21_280_512))])
+def test_r3gan_has_as_many_weights_as_its_official_code(classes, counts):
+    """Counted of brownvc/R3GAN's own Networks.py with the numbers of --preset=CIFAR10, without and with --cond=1."""
+    words = {"width": 768, "limit": 1, "num_conditions": classes}
+    with torch.device("meta"):
+        networks = r3gan.Generator(64, 3, 32, **words), r3gan.Discriminator(3, 32, **words)
+    assert tuple(map(count, networks)) == counts
+
+
+def test_a_told_r3gan_begins_with_scores_of_the_size_of_its_features():
+    critic = r3gan.Discriminator(3, 32, width=256, limit=1, num_conditions=10)
+    assert critic.score.vectors.weight.std().item() == pytest.approx((10 * 256) ** -0.5, rel=0.1)
+    assert critic.head.weight.std().item() == pytest.approx(256**-0.5, rel=0.1)
+
+
 # --- Spectral norm ---------------------------------------------------------------------------------------------------
 
 
@@ -380,6 +421,7 @@ CRITICS = {
     "attention": lambda: resnet.Discriminator(1, 16, **TINY, attention=[8]),
     "projection": lambda: resnet.Discriminator(1, 16, **TINY, num_conditions=2),
     "r3gan": lambda: r3gan.Discriminator(1, 16, width=8),
+    "r3gan told": lambda: r3gan.Discriminator(1, 16, width=8, num_conditions=2),
 }
 
 
@@ -471,7 +513,8 @@ def test_sngan_takes_two_steps_at_the_papers_width():
 
 @pytest.mark.parametrize("name", ["sagan_cifar10", "wgan_gp_resnet_cifar10", "r3gan_cifar10"])
 def test_the_papers_settings_are_played_with_narrow_networks(name):
-    trainer = check_preset(name, *OFFLINE, "model.generator.width=8", "model.discriminator.width=8")
+    narrow = ["model.generator.width=8", "model.discriminator.width=8", *["~dataset.flip"] * name.startswith("r3gan")]
+    trainer = check_preset(name, *OFFLINE, *narrow)
     sides = [m for m in trainer.game.modules() if isinstance(m, SelfAttention)]
     assert len(sides) == (2 if name == "sagan_cifar10" else 0)
 
@@ -487,8 +530,9 @@ def test_ones_own_pictures_are_played_at_64_pixels(tmp_path):
 
 @pytest.mark.slow
 def test_r3gan_takes_two_steps_at_the_papers_width():
-    trainer = check_preset("r3gan_cifar10", *OFFLINE)
-    assert count(trainer.game.generator) == 64 * 768 + 768 * 16 + 8 * block_of_r3gan(768) + 768
+    trainer = check_preset("r3gan_cifar10", *OFFLINE, "~dataset.flip")
+    told = 64 * 10 + 64 * 768  # the embedding, and as many inputs more
+    assert count(trainer.game.generator) == told + 64 * 768 + 768 * 16 + 8 * block_of_r3gan(768) + 768
 
 
 def block_of_r3gan(width):

@@ -76,21 +76,23 @@ def test_a_picture_of_less_than_a_pack_is_a_sentence():
 # --- Combinations ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("model", ["resnet", "r3gan"])
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
-def test_a_network_that_asks_for_a_condition_needs_a_game_that_has_one(network):
+def test_a_network_that_asks_for_a_condition_needs_a_game_that_has_one(network, model):
     with pytest.raises(ConfigError, match=rf"tells it none. Set model\.{network}\.num_conditions=0"):
-        trainer_of(config_of("model=resnet", f"model.{network}.num_conditions=10"))
+        trainer_of(config_of(f"model={model}", f"model.{network}.num_conditions=10"))
 
 
+@pytest.mark.parametrize("model", ["resnet", "r3gan"])
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
-def test_without_a_condition_such_a_network_could_not_be_played(network, monkeypatch):
+def test_without_a_condition_such_a_network_could_not_be_played(network, model, monkeypatch):
     """What the complaint above saves the user from."""
     from gan_lab import compat
 
     rules = [rule for rule in compat.RULES if rule is not compat.conditions_to_nobody]
     monkeypatch.setattr(compat, "RULES", rules)
     with pytest.raises(TypeError, match="condition"):
-        made("model=resnet", f"model.{network}.num_conditions=10", rounds=1)
+        made(f"model={model}", f"model.{network}.num_conditions=10", rounds=1)
 
 
 # --- Half precision --------------------------------------------------------------------------------------------------

@@ -100,6 +100,19 @@ def test_the_generator_matches_mean_features_and_heeds_its_weights():
     assert terms["adversarial"] == 0
 
 
+def test_a_pooled_classifier_matches_what_is_seen_and_not_where():
+    game, batch = played("model.discriminator.pool=true", "model.adversarial=0", player="generator")
+    features = game.discriminator.trunk(batch["image"])
+    *before, _ = game.discriminator.trunk
+    maps = torch.nn.Sequential(*before)(batch["image"])
+    assert features.shape == (len(batch["image"]), maps.shape[1])
+    torch.testing.assert_close(features, maps.mean(dim=(2, 3)))
+    assert game.discriminator.head[-1].in_features == maps.shape[1]
+    fake = game.fresh(batch)
+    apart = features.mean(dim=0) - game.discriminator.trunk(fake).mean(dim=0)
+    torch.testing.assert_close(game.generator_loss(batch, 0).losses["matching"], apart.abs().mean())
+
+
 def test_virtual_adversarial_training_finds_a_direction_that_changes_more_than_chance():
     game, batch = played("model.virtual=1", "model.reach=2")
     with torch.no_grad():

@@ -16,7 +16,8 @@ class ACGAN(ConditionalGAN):
 
     Odena et al. 2017 (arXiv 1610.09585), equations 2 and 3: L_S + L_C for the discriminator, L_C - L_S for the
     generator. The discriminator returns (scores [N], logits [N, num_conditions]). `class_weight` multiplies the class
-    term of the discriminator, `generator_class_weight` the generator's: 1 and 1 in the paper, 1 and 0.1 in WGAN-GP's.
+    term of the discriminator, `generator_class_weight` the generator's: 1 and 1 in the paper, 1 and 0.1 in WGAN-GP's
+    code, whose discriminator learns the classes of real samples alone (`classify_fakes` of False).
     """
 
     def __init__(
@@ -30,18 +31,24 @@ class ACGAN(ConditionalGAN):
         condition: Literal["label", "attributes"] = "label",
         class_weight: float = 1.0,
         generator_class_weight: float = 1.0,
+        classify_fakes: bool = True,
+        generator_batch: int = 1,
     ):
-        super().__init__(generator, discriminator, objective, num_conditions, latent_dim, latent, condition)
+        words = {"latent": latent, "condition": condition, "generator_batch": generator_batch}
+        super().__init__(generator, discriminator, objective, num_conditions, latent_dim, **words)
         self.class_weight, self.generator_class_weight = class_weight, generator_class_weight
+        self.classify_fakes = classify_fakes
 
     def discriminator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
         real, told, critic = batch["image"], self.told(batch), Heard(self.discriminator)
         self.remember(told)
         terms = self.judge(critic, real, self.generator(self.latent(len(real)), told), step)
-        of_real, of_fake = (self.missed(said, told) for said in critic.said[:2])
-        return terms + losses(class_real=self.class_weight * of_real, class_fake=self.class_weight * of_fake)
+        classified = ("class_real", "class_fake") if self.classify_fakes else ("class_real",)
+        missed = {name: self.missed(said, told) for name, said in zip(classified, critic.said, strict=False)}
+        return terms + losses(**{name: self.class_weight * term for name, term in missed.items()})
 
     def generator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+        batch = self.enlarged(batch)
         real, told, critic = batch["image"], self.told(batch), Heard(self.discriminator)
         z = self.latent(len(real))
         terms = self.fool(critic, self.generator(z, told), real, step)

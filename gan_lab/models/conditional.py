@@ -31,8 +31,9 @@ class Told(GAN):
         num_conditions: int,
         latent_dim: int = 100,
         latent: Literal["normal", "uniform"] = "normal",
+        generator_batch: int = 1,
     ):
-        super().__init__(generator, discriminator, objective, latent_dim, latent)
+        super().__init__(generator, discriminator, objective, latent_dim, latent, generator_batch=generator_batch)
         self.num_conditions = num_conditions
 
     def condition_of(self, seed: int) -> Tensor:
@@ -69,8 +70,9 @@ class ConditionalGAN(Told):
         latent_dim: int = 100,
         latent: Literal["normal", "uniform"] = "normal",
         condition: Literal["label", "attributes"] = "label",
+        generator_batch: int = 1,
     ):
-        super().__init__(generator, discriminator, objective, num_conditions, latent_dim, latent)
+        super().__init__(generator, discriminator, objective, num_conditions, latent_dim, latent, generator_batch)
         if condition not in ("label", "attributes"):
             raise ValueError(f"condition={condition} is not known; choose label or attributes.")
         if num_conditions < 1:
@@ -86,6 +88,7 @@ class ConditionalGAN(Told):
         return self.judge(partial(self.discriminator, condition=told), real, fake, step)
 
     def generator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+        batch = self.enlarged(batch)
         real, told, z = batch["image"], self.told(batch), self.latent(len(batch["image"]))
         critic, generator = partial(self.discriminator, condition=told), partial(self.generator, condition=told)
         return self.fool(critic, generator(z), real, step) + self.pay(generator, z, step=step)

@@ -16,9 +16,11 @@ class MinibatchDiscrimination(nn.Module):
 
     A tensor T maps the flattened features to `kernels` rows of `dims` numbers; for each row, exp(-L1 distance) is
     summed over the other samples of the batch. On maps the sums fill whole planes. Salimans et al. 2016 (arXiv
-    1606.03498), section 3.2; 100 rows of 5 are those of its code. The columns of T begin with a length of about 10, so
-    that at first only samples that are nearly the same are near each other (1 in its code, to a fresh critic all are
-    near). Memory and time grow with N^2; there is no second derivative.
+    1606.03498), section 3.2; 100 rows of 5 are those of its code. There the columns of T have lengths of their own to
+    learn, 1 before training, when each row is divided by half of what the samples of a first batch are away from the
+    nearest other one, so that the nearest are 2 away on average. Here no batch is looked at: the columns begin with a
+    length of about 10, by which the nearest are 1 away in a fresh perceptron, less in convolutions without batch norm
+    and more with it. Memory and time grow with N^2; there is no second derivative.
     """
 
     couples_batch = True

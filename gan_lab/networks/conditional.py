@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_lab.networks import dcgan
-from gan_lab.networks.layers import add_spectral_norm, dcgan_init
+from gan_lab.networks.layers import MeanPool, add_spectral_norm, dcgan_init
 
 
 class Generator(dcgan.Generator):
@@ -106,7 +106,11 @@ class TwoHeaded(dcgan.Discriminator):
 
 
 class Classifier(dcgan.Discriminator):
-    """Images [N, channels, height, width] to logits [N, num_classes]: DCGAN's trunk, dropout, and a linear layer."""
+    """Images [N, channels, height, width] to logits [N, num_classes]: DCGAN's trunk, dropout, and a linear layer.
+
+    With `pool` the trunk ends with the means of the last maps over their places, [N, D], so that the classes are told
+    apart, and features matched, by what is seen and not by where (as in the code of Salimans et al. 2016).
+    """
 
     def __init__(
         self,
@@ -117,8 +121,12 @@ class Classifier(dcgan.Discriminator):
         norm: str = "batch",
         spectral_norm: bool = False,
         dropout: float = 0.0,
+        pool: bool = False,
     ):
         super().__init__(channels, image_size, width, norm)
+        if pool:
+            self.trunk.append(MeanPool())
+            self.shape = self.shape[:1]
         self.head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(math.prod(self.shape), num_classes))
         self.head.apply(dcgan_init)
         if spectral_norm:

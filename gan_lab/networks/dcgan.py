@@ -12,6 +12,7 @@ class Generator(nn.Module):
     A linear layer makes a map of 4 to 7 pixels a side, which transposed convolutions double until it is an image.
     `width` counts the channels before the last layer; they double with every halving of the size, up to 8 * width.
     `norm: virtual` refers to a batch of `references` latents that is drawn once (Salimans et al. 2016, section 3.5).
+    `kernel`: side of the convolutions, 5 in the authors' code; 4, which the stride divides, in its port to Torch.
     """
 
     def __init__(
@@ -22,9 +23,11 @@ class Generator(nn.Module):
         width: int = 64,
         norm: str = "batch",
         references: int = 64,
+        kernel: int = 4,
     ):
         super().__init__()
         check_counts(latent_dim=latent_dim, channels=channels, width=width, references=references)
+        check_kernel(kernel)
         times = halvings(image_size)
         height, wide = (side >> times for side in pair(image_size))
         widths = [width * min(2**i, 8) for i in reversed(range(times))] or [width]
@@ -36,11 +39,12 @@ class Generator(nn.Module):
         self.start = nn.Sequential(norm2d(norm, widths[0], references), nn.ReLU())
 
         # Double the map until it is an image
+        doubles = {"kernel_size": kernel, "stride": 2, "padding": (kernel - 1) // 2, "output_padding": kernel % 2}
         layers = []
         for before, after in zip(widths, widths[1:], strict=False):
-            layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=bias)]
+            layers += [nn.ConvTranspose2d(before, after, **doubles, bias=bias)]
             layers += [norm2d(norm, after, references), nn.ReLU()]
-        last = nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1)
+        last = nn.ConvTranspose2d(widths[-1], channels, **doubles)
         self.grow = nn.Sequential(*layers, last if times else nn.Conv2d(width, channels, 3, padding=1), nn.Tanh())
         self.refer, self.forget = reference_layers(norm, references, latent_dim)
         self.apply(dcgan_init)
@@ -55,7 +59,8 @@ class Discriminator(nn.Module):
 
     `trunk` halves the image until its shorter side is 4 to 7 pixels; `head` turns what is left into a score: `flatten`
     is one convolution over all of it (the paper's), `pool` a linear layer on its sum. No norm after the first layer.
-    `minibatch` puts what tells a batch's samples apart between the two: none, discrimination or stddev.
+    `minibatch` puts what tells a batch's samples apart between the two: none, discrimination or stddev. `kernel` as in
+    the generator.
     """
 
     def __init__(
@@ -67,16 +72,18 @@ class Discriminator(nn.Module):
         spectral_norm: bool = False,
         head: str = "flatten",
         minibatch: str = "none",
+        kernel: int = 4,
     ):
         super().__init__()
         check_counts(channels=channels, width=width)
+        check_kernel(kernel)
         times = halvings(image_size)
         height, wide = (side >> times for side in pair(image_size))
         widths = [width * min(2**i, 8) for i in range(times)]
         layers = []
         for i, (before, after) in enumerate(zip([channels, *widths], widths, strict=False)):
             bare = i == 0 or norm == "none"
-            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1, bias=bare)]
+            layers += [nn.Conv2d(before, after, kernel, stride=2, padding=(kernel - 1) // 2, bias=bare)]
             layers += [] if bare else [norm2d(norm, after)]
             layers += [nn.LeakyReLU(0.2)]
         self.trunk = nn.Sequential(*layers)
@@ -95,6 +102,11 @@ HEADS = {
     "flatten": lambda channels, height, width: nn.Conv2d(channels, 1, (height, width)),
     "pool": lambda channels, height, width: nn.Sequential(SumPool(), nn.Linear(channels, 1)),
 }
+
+
+def check_kernel(kernel):
+    if kernel < 3:
+        raise ValueError(f"kernel={kernel} must be at least 3, so that strides of 2 leave no pixel out.")
 
 
 def unknown_head(head):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 
+from gan_lab.networks.conditional import Projection
 from gan_lab.networks.layers import check_counts, halvings, pair
 
 
@@ -17,6 +18,9 @@ class Generator(nn.Module):
     stand at each size; within them the channels are `expansion` times as many, convolved in groups of `group_width`.
     The paper's code has latent_dim 64, depth 2, expansion 2, groups of 16 and, as width and limit, 768 and 1 on
     CIFAR-10, 384 and 2 at 64 pixels, 96 and 8 at 256.
+
+    With `num_conditions` a linear layer makes as many numbers of a condition [N, num_conditions] as a latent has, which
+    stand beside it.
     """
 
     def __init__(
@@ -29,13 +33,16 @@ class Generator(nn.Module):
         depth: int = 2,
         expansion: int = 2,
         group_width: int = 16,
+        num_conditions: int = 0,
     ):
         super().__init__()
         check_counts(latent_dim=latent_dim, channels=channels, width=width, limit=limit)
+        check_counts(num_conditions=num_conditions or 1)
         widths, least = plan(image_size, width, limit)
         make_blocks = block_maker(depth, expansion, group_width, total=depth * len(widths))
         widths = widths[::-1]
-        self.project = nn.Linear(latent_dim, widths[0], bias=False)
+        self.told = Beside(num_conditions, latent_dim) if num_conditions else nn.Identity()
+        self.project = nn.Linear(latent_dim * (1 + bool(num_conditions)), widths[0], bias=False)
         self.basis = nn.Parameter(torch.randn(widths[0], *least))
         layers = make_blocks(widths[0])
         for before, after in zip(widths, widths[1:], strict=False):
@@ -45,8 +52,9 @@ class Generator(nn.Module):
         for layer in (self.project, self.to_image):
             scaled_normal(layer)
 
-    def forward(self, latent: Tensor) -> Tensor:
-        x = self.project(latent)[:, :, None, None] * self.basis  # [N, C, h, w]
+    def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
+        told = () if condition is None else (condition,)
+        x = self.project(self.told(latent, *told))[:, :, None, None] * self.basis  # [N, C, h, w]
         return self.to_image(self.grow(x))
 
 
@@ -54,6 +62,7 @@ class Discriminator(nn.Module):
     """Images [N, channels, height, width] to raw scores [N]: the generator's mirror image.
 
     `trunk` ends with one learned average of each channel over the last map, [N, D]. The numbers are the generator's.
+    With `num_conditions` the score is the inner product of D further numbers and of one vector for each condition.
     """
 
     def __init__(
@@ -65,9 +74,10 @@ class Discriminator(nn.Module):
         depth: int = 2,
         expansion: int = 2,
         group_width: int = 16,
+        num_conditions: int = 0,
     ):
         super().__init__()
-        check_counts(channels=channels, width=width, limit=limit)
+        check_counts(channels=channels, width=width, limit=limit, num_conditions=num_conditions or 1)
         widths, least = plan(image_size, width, limit)
         make_blocks = block_maker(depth, expansion, group_width, total=depth * len(widths))
         from_image = nn.Conv2d(channels, widths[0], 1, bias=False)
@@ -76,12 +86,27 @@ class Discriminator(nn.Module):
             layers += [Down(), *change(before, after), *make_blocks(after)]
         basis = nn.Conv2d(widths[-1], widths[-1], least, groups=widths[-1], bias=False)
         self.trunk = nn.Sequential(*layers, basis, nn.Flatten())
-        self.head = nn.Linear(widths[-1], 1, bias=False)
+        self.head = nn.Linear(widths[-1], widths[-1] if num_conditions else 1, bias=False)
+        self.score = Projection(num_conditions, widths[-1]) if num_conditions else nn.Flatten(0)
         for layer in (from_image, basis, self.head):
             scaled_normal(layer)
+        if num_conditions:
+            scaled_normal(self.score.vectors, widths[-1] ** -0.5)
 
-    def forward(self, image: Tensor) -> Tensor:
-        return self.head(self.trunk(image)).flatten()
+    def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
+        told = () if condition is None else (condition,)
+        return self.score(self.head(self.trunk(image)), *told)
+
+
+class Beside(nn.Module):
+    """Latents [N, D] and, behind them, what a linear layer makes of conditions [N, num_conditions]: [N, 2 * D]."""
+
+    def __init__(self, num_conditions: int, latent_dim: int):
+        super().__init__()
+        self.embed = scaled_normal(nn.Linear(num_conditions, latent_dim, bias=False))
+
+    def forward(self, latent: Tensor, condition: Tensor) -> Tensor:
+        return torch.cat([latent, self.embed(condition.to(latent.dtype))], dim=1)
 
 
 class Block(nn.Module):

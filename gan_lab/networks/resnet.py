@@ -129,8 +129,9 @@ class Discriminator(nn.Module):
             attends = i < downs and sides[i] in attention
             blocks.append(DownBlock(before, after, make_norm, down=i < downs, first=i == 0, attention=attends))
         self.trunk = nn.Sequential(*blocks, nn.ReLU(), POOLS[pool]())
-        self.minibatch, more = minibatch_layer(minibatch, widths[-1])
-        features = widths[-1] + more
+        self.features = widths[-1]  # of what the trunk makes of an image
+        self.minibatch, more = minibatch_layer(minibatch, self.features)
+        features = self.features + more
         self.head = nn.Linear(features, 1)
         self.projection = Projection(num_conditions, features) if num_conditions else Unasked()
 
@@ -142,6 +143,21 @@ class Discriminator(nn.Module):
         told = () if condition is None else (condition,)
         x = self.minibatch(self.trunk(image))
         return self.head(x).flatten() + self.projection(x, *told)
+
+
+class TwoHeaded(Discriminator):
+    """Images [N, channels, height, width] to raw scores [N] and, of the same trunk, to what else it says, [N, outputs].
+
+    The second head is one linear layer, as in WGAN-GP's code. Spectral norm is for the score alone.
+    """
+
+    def __init__(self, channels: int, image_size: int | list[int], outputs: int, init: str = "xavier", **words):
+        super().__init__(channels, image_size, init=init, **words)
+        self.says = nn.Linear(self.features, outputs).apply(first_weights(init))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.trunk(image)
+        return self.head(self.minibatch(x)).flatten(), self.says(x)
 
 
 class UpBlock(nn.Module):
