@@ -598,7 +598,8 @@ def test_the_critics_word_the_way_back_and_identity_count_as_in_cyclegans_code(n
 
 
 def test_discogan_plays_its_codes_turns_and_weighs_pictures_as_if_they_lay_between_0_and_1():
-    config, game = game_of("discogan_edges2shoes", "dataset.path=.")
+    grey = ["dataset.channels=1", "dataset.source_channels=1", "dataset.image_size=16"]
+    config, game = game_of("discogan_edges2shoes", "dataset.path=.", *grey)
     turns = build_turns(game, Trainer(**config["trainer"]))
     moves = [player for step in range(6) for player in game.players for _ in range(turns[player](step))]
     assert moves == ["discriminator", "generator", "generator"] * 3
