@@ -285,7 +285,7 @@ def bare_cyclegan(game, batch: dict[str, Tensor], device) -> dict[str, Callable[
     source, image, forth, back = batch["source"], batch["image"], game.source_to_image, game.image_to_source
     handed = []
     away = lambda a, b: (a.float() - b).abs().mean()
-    miss = lambda score, target: 0.5 * (score.float() - target).square().mean()
+    miss = lambda score, target: (score.float() - target).square().mean()
 
     def generator_loss():
         fake_image, fake_source = forth(source), back(image)
@@ -297,7 +297,7 @@ def bare_cyclegan(game, batch: dict[str, Tensor], device) -> dict[str, Callable[
     def discriminator_loss():
         fake_image, fake_source = handed.pop()
         pairs = (game.critic_image, image, fake_image), (game.critic_source, source, fake_source)
-        return sum(miss(critic(real), 1) + miss(critic(fake), 0) for critic, real, fake in pairs)
+        return 0.5 * sum(miss(critic(real), 1) + miss(critic(fake), 0) for critic, real, fake in pairs)
 
     return {"discriminator": discriminator_loss, "generator": generator_loss}
 

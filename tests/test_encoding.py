@@ -3,8 +3,10 @@
 import pytest
 import torch
 from helpers import config_of, made, names, trainer_of
+from torch import nn
 
 from gan_lab.build import build_game
+from gan_lab.config import compose
 from gan_lab.losses import LeastSquares
 from gan_lab.models.encoding import joined
 
@@ -56,6 +58,28 @@ def test_the_encoder_hears_of_prior_and_likeness_and_not_of_the_critics_opinion(
 def test_samples_of_prior_and_posterior_are_fake_to_the_critic_and_likeness_is_none_of_its_business():
     game, batch = at_turn("discriminator", *VAE)
     assert set(game.discriminator_loss(batch, 0).losses) == {"adversarial", "adversarial_rebuilt"}
+
+
+def test_reconstructions_may_be_kept_from_the_critic_and_the_generator():
+    for player in ("discriminator", "generator"):
+        game, batch = at_turn(player, *VAE, "model.judge_rebuilt=false")
+        terms = getattr(game, f"{player}_loss")(batch, 0).losses
+        assert set(terms) == {"adversarial"} | ({"likeness"} if player == "generator" else set())
+    assert set(game.encoder_loss(batch, 0).losses) == {"prior", "likeness"}
+
+
+def test_faces_are_weighed_as_in_the_official_code():
+    """Half the sum over 256 x 8 x 8 features beside the prior; a millionth of it beside what the critic says."""
+    config = compose(["experiment=vaegan_celeba", "dataset.root=."])
+    for network in ("encoder", "generator", "discriminator"):
+        config["model"][network]["width"] = 4
+    game, x = build_game(config).eval(), torch.randn(2, 3, 64, 64)
+    game.discriminator.trunk = nn.AvgPool2d(8)  # of whatever is compared
+    apart = torch.nn.functional.avg_pool2d(x - 0.5 * x, 8)
+    per_feature = apart.square().mean()
+    torch.testing.assert_close(game.unlike(x, 0.5 * x), 0.5 * 256 * 8 * 8 * per_feature)
+    assert (game.prior, game.gamma, game.judge_rebuilt) == (1.0, 1e-6, False)
+    assert config["optimizer"]["alpha"] == 0.9
 
 
 def test_gamma_weighs_likeness_for_the_generator_alone():

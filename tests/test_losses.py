@@ -155,7 +155,13 @@ def test_least_squares_vanishes_at_its_targets_and_nowhere_else(a, b, c):
     assert objective.critic_loss(torch.full((3,), b), torch.full((3,), a), NOISE) == 0
     assert objective.generator_loss(torch.full((3,), c), None) == 0
     assert objective.critic_loss(torch.full((3,), a), torch.full((3,), b), NOISE) == (b - a) ** 2
-    assert objective.generator_loss(torch.full((3,), c + 2), None) == 2
+    assert objective.generator_loss(torch.full((3,), c + 2), None) == 4
+
+
+def test_the_generators_squares_count_by_their_weight():
+    assert LeastSquares(generator_weight=0.5).generator_loss(torch.full((3,), 3.0), None) == 2
+    with pytest.raises(ValueError, match="generator_weight=0 must be greater than 0"):
+        LeastSquares(generator_weight=0)
 
 
 def test_least_squares_smooths_towards_the_fake_target():

@@ -16,7 +16,7 @@ from torch import nn
 import gan_lab
 from gan_lab import checkpoint, launch, session
 from gan_lab.analysis.steganography import steganography
-from gan_lab.build import build_dataset
+from gan_lab.build import build_dataset, build_game, build_turns
 from gan_lab.cli import main
 from gan_lab.config import compose
 from gan_lab.distributed import joined
@@ -27,6 +27,7 @@ from gan_lab.models.fakes import ImagePool
 from gan_lab.models.sources import beside
 from gan_lab.networks import autoencoder, patchgan, refiner, translator, unet, vgg
 from gan_lab.noise import Noise
+from gan_lab.settings import Trainer
 
 PIX2PIX = ["model=pix2pix", "dataset=degraded", "dataset.by=downsample"]
 DOMAINS = ["dataset=split_domains"]
@@ -561,6 +562,62 @@ def test_the_papers_experiments_take_a_step(name, tmp_path):
     assert batch == (64 if size == 64 else 1)
     assert all(value == value for value in trainer.report().values())
     assert all(seat.report()[0] == 0 for seat in trainer.seats)
+
+
+class Silent(nn.Module):
+    """A critic whose score is 0, one from its target."""
+
+    def forward(self, x):
+        return 0 * x.mean(dim=(1, 2, 3))
+
+
+def game_of(name: str, *words: str):
+    """An experiment's settings and its game, with narrow networks."""
+    config = compose([f"experiment={name}", *words])
+    for network in (part for part in config["model"].values() if isinstance(part, dict)):
+        network["width"] = 4
+    return config, build_game(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("cyclegan_horse2zebra", "dataset.path=."),
+        ("cyclegan_digits", "dataset.seed=0"),
+        ("proof/cyclegan", "dataset.of.path=."),
+    ],
+)
+def test_the_critics_word_the_way_back_and_identity_count_as_in_cyclegans_code(name, path):
+    config, game = game_of(name, path)
+    game.source_to_image, game.image_to_source = Times(2.0), Times(2.0)
+    game.critic_source, game.critic_image = Silent(), Silent()
+    terms = costs(game, 0.1, 0.1)
+    for side in ("source", "image"):
+        relation = [terms[f"adversarial_{side}"], terms[f"cycle_{side}"] / 0.3, terms.get(f"identity_{side}", 0) / 0.1]
+        assert relation == pytest.approx([1, 10, 0 if name == "cyclegan_digits" else 5])
+
+
+def test_discogan_plays_its_codes_turns_and_weighs_pictures_as_if_they_lay_between_0_and_1():
+    grey = ["dataset.channels=1", "dataset.source_channels=1", "dataset.image_size=16"]
+    config, game = game_of("discogan_edges2shoes", "dataset.path=.", *grey)
+    turns = build_turns(game, Trainer(**config["trainer"]))
+    moves = [player for step in range(6) for player in game.players for _ in range(turns[player](step))]
+    assert moves == ["discriminator", "generator", "generator"] * 3
+    assert game.first_steps == sum(i % 3 > 0 for i in range(10_000)), "of the generators in the code's first 10,000"
+    game.source_to_image, game.image_to_source = Times(2.0), Times(2.0)
+    missed = (3 * 0.1 / 2) ** 2  # of pictures in [0, 1]
+    early, late = (costs(game, 0.1, 0.1, step)["cycle_source"] for step in (0, 10_000))
+    assert [early, late] == pytest.approx([0.01 * missed, 0.5 * missed])
+
+
+def test_who_moves_first_and_for_how_long_are_the_codes():
+    pix2pix, game = game_of("pix2pix_facades", "dataset.path=.")
+    assert list(game.players) == ["discriminator", "generator"] and pix2pix["trainer"]["epochs"] == 200
+    cyclegan, game = game_of("cyclegan_horse2zebra", "dataset.path=.")
+    assert list(game.players) == ["generator", "discriminator"] and cyclegan["trainer"]["epochs"] == 200
+    dualgan, game = game_of("dualgan_facades", "dataset.path=.")
+    assert list(game.players) == ["discriminator", "generator"] and dualgan["trainer"]["epochs"] == 50
+    assert dualgan["optimizer"]["alpha"] == 0.9
 
 
 # ---- two processes --------------------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ class CycleGAN(SourceGame):
 
     DiscoGAN (Kim et al. 2017, arXiv 1703.05192, and its code) weighs them by a share r that changes once: (1 - r) times
     `adversarial` * adversarial + `feature_matching` * the gap between the critics' features, plus r * `cycle` * the
-    ways back; r is `first_share` in the first `first_steps` steps, then `share`. A share of null adds all in full.
+    ways back; r is `first_share` in the first `first_steps` steps, then `share`. A share of null adds all in full. Its
+    pictures lie in [0, 1], where squared differences are a quarter of those in [-1, 1].
     DualGAN (Yi et al. 2017, arXiv 1704.02510) is this game with a cycle of 500 and a Wasserstein loss.
     """
 

@@ -14,8 +14,9 @@ class Direct(SourceGame):
     """A generator of pictures from sources, and a critic that sees pictures alone.
 
     The generator minimises its adversarial loss plus `near` times the mean `distance` between what it makes and its
-    source: SimGAN's self-regularisation. Shrivastava et al. 2017 (arXiv 1612.07828), equations 4 and 5. It is taken in
-    pixels, or between what a frozen `guest` sees in both: a network of a finished run (`FromRun`), or VGG's features
+    source: SimGAN's self-regularisation. Shrivastava et al. 2017 (arXiv 1612.07828), equations 4 and 5, whose terms are
+    sums over patches and over pixels: `near` is their lambda times pixels over patches. It is taken in pixels, or
+    between what a frozen `guest` sees in both: a network of a finished run (`FromRun`), or VGG's features
     (`gan_lab.networks.vgg.Features`). With `near` of 0 nothing holds the generator to its source. `reuse_fakes` as in
     GAN. SimGAN's history of fakes is `loss/view=[replay]`.
     """

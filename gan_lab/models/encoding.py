@@ -34,13 +34,15 @@ class VAEGAN(Encoding):
 
     Three players, each with its own loss (algorithm 1): the encoder minimises L_prior + L_llike, the generator, which
     is the decoder, gamma * L_llike - L_GAN, the discriminator -L_GAN, in which samples of both the prior and the
-    posterior are fake. That the critic learns nothing from L_llike, nor the encoder from L_GAN (section 3.3), needs no
+    posterior are fake; without `judge_rebuilt` those of the prior alone, for the generator too, as in the official code
+    for faces. That the critic learns nothing from L_llike, nor the encoder from L_GAN (section 3.3), needs no
     stop-gradient: whoever is not at turn is frozen.
 
     The encoder returns (means, log variances), each [N, latent_dim]. L_llike is half the squared distance of what the
-    critic's `trunk` makes of an image and of its reconstruction, as a mean over the features, times `likeness`;
-    L_prior is the divergence from N(0, 1), a sum over the latent, times `prior`. With `plain` it is a variational
-    autoencoder: the distance is that of pixels, and the critic looks on. Kingma and Welling 2014 (arXiv 1312.6114).
+    critic's `trunk` makes of an image and of its reconstruction, as a mean over the features, times `likeness`: with
+    their number in its place it is equation 7's sum. L_prior is the divergence from N(0, 1), a sum over the latent,
+    times `prior`. With `plain` it is a variational autoencoder: the distance is that of pixels, and the critic looks
+    on. Kingma and Welling 2014 (arXiv 1312.6114).
     """
 
     players = {"discriminator": ("discriminator",), "encoder": ("encoder",), "generator": ("generator",)}
@@ -55,19 +57,21 @@ class VAEGAN(Encoding):
         prior: float = 1.0,
         likeness: float = 1000.0,
         gamma: float = 1.0,
+        judge_rebuilt: bool = True,
         plain: bool = False,
     ):
         super().__init__(generator, discriminator, objective, latent_dim, "normal")
         self.encoder = encoder
-        self.prior, self.likeness, self.gamma, self.plain = prior, likeness, gamma, plain
+        self.prior, self.likeness, self.gamma = prior, likeness, gamma
+        self.judge_rebuilt, self.plain = judge_rebuilt, plain
 
     def discriminator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
         real = batch["image"]
-        rebuilt, _ = self.posterior(real)
-        sampled = self.generator(self.latent(len(real)))
-        of_prior = self.judge(self.discriminator, real, sampled, step)
-        of_rebuilt = self.judge(self.discriminator, real, rebuilt, step, "rebuilt")
-        return of_prior + of_rebuilt
+        rebuilt = self.posterior(real)[0] if self.judge_rebuilt else None
+        terms = self.judge(self.discriminator, real, self.generator(self.latent(len(real))), step)
+        if rebuilt is not None:
+            terms += self.judge(self.discriminator, real, rebuilt, step, "rebuilt")
+        return terms
 
     def encoder_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
         rebuilt, divergence = self.posterior(batch["image"])
@@ -76,12 +80,13 @@ class VAEGAN(Encoding):
     def generator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
         real, z = batch["image"], self.latent(len(batch["image"]))
         rebuilt, _ = self.posterior(real)
-        likeness = losses(likeness=self.gamma * self.unlike(real, rebuilt))
+        terms = losses(likeness=self.gamma * self.unlike(real, rebuilt))
         if self.plain:
-            return likeness
-        of_prior = self.fool(self.discriminator, self.generator(z), real, step)
-        of_rebuilt = self.fool(self.discriminator, rebuilt, real, step, "rebuilt")
-        return likeness + of_prior + of_rebuilt + self.pay(self.generator, z, step=step)
+            return terms
+        terms += self.fool(self.discriminator, self.generator(z), real, step)
+        if self.judge_rebuilt:
+            terms += self.fool(self.discriminator, rebuilt, real, step, "rebuilt")
+        return terms + self.pay(self.generator, z, step=step)
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Reconstructions by way of a draw from the posterior, and its divergence from the prior, a mean over images.
