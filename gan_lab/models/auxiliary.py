@@ -53,7 +53,7 @@ class ACGAN(ConditionalGAN):
         z = self.latent(len(real))
         terms = self.fool(critic, self.generator(z, told), real, step)
         terms += losses(class_fake=self.generator_class_weight * self.missed(critic.said[0], told))
-        return terms + self.pay(partial(self.generator, condition=told), z, step=step)
+        return terms + self.pay(partial(self.generator, condition=told), z)
 
     def critic(self, x: Tensor) -> Tensor:
         return self.discriminator(self.objective.alone(x))[0]

@@ -112,7 +112,7 @@ class Game(nn.Module):
         losses |= self.objective.penalise("fool", critic, real, fake, turn=self.turn, noise=noise)
         return Terms(suffixed(losses, name))
 
-    def pay(self, network: nn.Module, *played: Tensor, step: int) -> Terms:
+    def pay(self, network: nn.Module, *played: Tensor) -> Terms:
         """The penalties that the generator's player owes, such as a bound on path lengths."""
         return Terms(self.objective.penalise("pay", network, *played, turn=self.turn, noise=self.noise))
 

@@ -91,7 +91,7 @@ class ConditionalGAN(Told):
         batch = self.enlarged(batch)
         real, told, z = batch["image"], self.told(batch), self.latent(len(batch["image"]))
         critic, generator = partial(self.discriminator, condition=told), partial(self.generator, condition=told)
-        return self.fool(critic, generator(z), real, step) + self.pay(generator, z, step=step)
+        return self.fool(critic, generator(z), real, step) + self.pay(generator, z)
 
     def fresh(self, batch: dict[str, Tensor]) -> Tensor:
         return self.generator(self.latent(len(batch["image"])), self.told(batch))

@@ -112,7 +112,7 @@ class CycleGAN(SourceGame):
                 identity_source=cycle * identity * self.distance(back(source), source),
                 identity_image=cycle * identity * self.distance(forth(image), image),
             )
-        return terms + self.pay(nn.ModuleList([forth, back]), source, step=step)
+        return terms + self.pay(nn.ModuleList([forth, back]), source)
 
     def convince(self, critic: nn.Module, fake: Tensor, real: Tensor, step: int, name: str, factor: float) -> Terms:
         """What one critic's opinion of fakes costs: `fool`, weighed, and the gap between its features."""

@@ -59,7 +59,7 @@ class Direct(SourceGame):
         fake = self.generator(source)
         if self.reuse_fakes:
             self.handed.append(fake.detach())
-        terms = self.fool(self.discriminator, fake, batch["image"], step) + self.pay(self.generator, source, step=step)
+        terms = self.fool(self.discriminator, fake, batch["image"], step) + self.pay(self.generator, source)
         return terms + (losses(near=self.near * self.away(fake, source)) if self.near else Terms())
 
     def away(self, fake: Tensor, source: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ class VAEGAN(Encoding):
         terms += self.fool(self.discriminator, self.generator(z), real, step)
         if self.judge_rebuilt:
             terms += self.fool(self.discriminator, rebuilt, real, step, "rebuilt")
-        return terms + self.pay(self.generator, z, step=step)
+        return terms + self.pay(self.generator, z)
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Reconstructions by way of a draw from the posterior, and its divergence from the prior, a mean over images.
@@ -139,7 +139,7 @@ class BiGAN(Encoding):
         real, fake = self.pairs(batch["image"], z)
         mirror = Mirrored(self.discriminator, self.objective.mirrored)
         terms = self.fool(self.discriminator, fake, real, step) + self.fool(mirror, real, fake, step, "encoder")
-        return terms + self.pay(self.generator, z, step=step)
+        return terms + self.pay(self.generator, z)
 
     def pairs(self, images: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """(x, E(x)) and (G(z), z), each [N, C + latent_dim, H, W]."""

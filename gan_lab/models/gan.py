@@ -51,7 +51,7 @@ class GAN(Game):
         fake = self.generator(z)
         if self.reuse_fakes:
             self.handed.append(fake[:: self.generator_batch].detach())
-        return self.fool(self.discriminator, fake, real, step) + self.pay(self.generator, z, step=step)
+        return self.fool(self.discriminator, fake, real, step) + self.pay(self.generator, z)
 
     def enlarged(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """What the generator's turn is played on: each row of a batch `generator_batch` times, side by side."""

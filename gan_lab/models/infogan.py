@@ -53,7 +53,7 @@ class InfoGAN(Told):
         real, told, critic = batch["image"], self.drawn(len(batch["image"])), Heard(self.discriminator)
         z = self.latent(len(real))
         terms = self.fool(critic, self.generator(z, told), real, step) + self.informed(critic.said[0], told)
-        return terms + self.pay(partial(self.generator, condition=told), z, step=step)
+        return terms + self.pay(partial(self.generator, condition=told), z)
 
     def informed(self, said: Tensor, told: Tensor) -> Terms:
         """The negative bound on the mutual information, but for constants: one term a code (equation 5)."""

@@ -45,7 +45,7 @@ class LAPGAN(GAN):
         terms, z = idle(self.generator, self.level), self.latent(len(batch["image"]))
         for i, critic, real, fake in self.games(batch["image"], z):
             terms += self.fool(critic, fake, real, step, f"level_{i}")
-        return terms + self.pay(self.generator, z, step=step)
+        return terms + self.pay(self.generator, z)
 
     def games(self, image: Tensor, latents: Tensor) -> Iterator[tuple[int, nn.Module, Tensor, Tensor]]:
         """(level, critic, real, fake) of every level that is trained, the largest first."""

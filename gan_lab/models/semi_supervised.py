@@ -64,7 +64,7 @@ class SGAN(GAN):
         terms.losses["adversarial"] = self.adversarial * terms.losses["adversarial"]
         wanted, had = (widened(self.discriminator.trunk(self.objective.alone(x))).mean(dim=0) for x in (real, fake))
         terms += losses(matching=self.matching * (wanted - had).abs().mean())
-        return terms + self.pay(self.generator, z, step=step)
+        return terms + self.pay(self.generator, z)
 
     def unsteady(self, images: Tensor) -> Tensor:
         """How much what is said of images changes by a step of length `reach` in the direction that changes it most.

@@ -57,7 +57,7 @@ class Pix2Pix(SourceGame):
             self.handed.append(fake.detach())
         terms = self.fool(partial(self.discriminator, source=source), fake, real, step)
         terms.losses["adversarial"] = self.adversarial * terms.losses["adversarial"]
-        terms += self.pay(self.generator, source, step=step)
+        terms += self.pay(self.generator, source)
         difference = widened(fake) - real
         terms += losses(l2=self.l2 * difference.square().mean()) if self.l2 else Terms()
         away = difference.abs().mean()
