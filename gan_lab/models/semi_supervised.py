@@ -75,6 +75,10 @@ class SGAN(GAN):
         worst = images + self.reach * unit(slope.detach())
         return apart(log_softmax(widened(self.discriminator(worst)), dim=1))
 
+    def calibrate(self, batch: dict[str, Tensor]) -> None:
+        super().calibrate(batch)
+        self.classify(batch["image"])
+
     def classify(self, images: Tensor) -> Tensor:
         """Logits of the classes, [N, K]."""
         return self.discriminator(images)
