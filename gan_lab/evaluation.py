@@ -7,12 +7,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from tqdm import tqdm
 
 from gan_lab import __version__
 from gan_lab.build import build_dataset
 from gan_lab.datasets import Dataset
-from gan_lab.datasets.base import in_play
+from gan_lab.datasets.base import chosen, in_play
 from gan_lab.datasets.download import download_file
 from gan_lab.datasets.stacked import Stacked
 from gan_lab.errors import ConfigError, DataError
@@ -42,6 +43,7 @@ from gan_lab.run import Run
 EXTRACTORS = ("classifier", "inception", "pixels")
 FIRST_SEED = 20_000_000  # of the latents of a report; far from those that pictures and evaluation in training use
 REFERENCE = 50_000  # real pictures whose moments a report takes at most
+FEATURES = 200_000  # training pictures whose features are kept, at most; those of larger sets are made anew each time
 SAMPLES, SAMPLES_STACKED = 10_000, 26_000  # of a report; the second is Metz et al. 2017, section 3.3.1
 LEARNT = (60_000, 10_000)  # pictures that a classifier learns from and is examined with, at most
 CONDITIONED = 2000  # samples that are asked for a class, at most
@@ -75,7 +77,18 @@ class Judge:
             looks = (self.extractor.about, self.extractor.resize)
             protocol = Protocol(self.split, self.real.count, fake.count, *looks, **facts)
             self.fake = fake
-        return [Figure(name, float(value), step, for_pairs(name, protocol)) for name, value in values.items()]
+        return [Figure(name, float(value), step, self.precisely(name, protocol)) for name, value in values.items()]
+
+    def precisely(self, name: str, protocol: Protocol) -> Protocol:
+        """The protocol of one figure: what looks at pairs sees no more samples than are kept; a score has splits."""
+        kind = name.partition("/")[0]
+        if kind in OF_PAIRS:
+            real, fake = min(protocol.reference_count, seen.KEPT), min(protocol.samples, seen.KEPT)
+            return replace(protocol, reference_count=real, samples=fake)
+        if kind in ("score", "score_of_real") and self.extractor.splits > 1:
+            splits = (self.fake if kind == "score" else self.real).classes.splits
+            return replace(protocol, extractor=f"{protocol.extractor}, {splits} split{'s'[: splits > 1]}")
+        return protocol
 
     @property
     def names(self) -> list[str]:
@@ -87,8 +100,9 @@ class Judge:
     @cached_property
     def real(self) -> Seen:
         """The reference as the extractor sees it; from the cache where the same pictures were seen before."""
-        contents = digest(*[digest(images) for images in self.batches()])
-        name = f"reference-{self.extractor.title}-{digest(contents, self.extractor.identity, self.split)}"
+        contents = digest(*map(digest, self.batches()))
+        splits = ["splits", self.extractor.splits] if self.extractor.guesses else []
+        name = f"reference-{self.extractor.title}-{digest(contents, self.extractor.identity, self.split, *splits)}"
         images = (images.to(self.device) for images in self.batches())
         return Seen.of(kept(name, lambda: look(self.extractor, images, "real pictures").state_dict()))
 
@@ -104,8 +118,7 @@ class Judge:
 
     def batches(self) -> Iterator[Tensor]:
         """Real pictures as bytes, uint8 [N, C, H, W], in the order of `chosen`."""
-        for part in self.chosen.split(AT_ONCE):
-            yield self.reference.plain(part)["image"].permute(0, 3, 1, 2)
+        return pictures_of(self.reference, self.chosen)
 
 
 def evaluate(
@@ -113,22 +126,24 @@ def evaluate(
     *,
     n: int | None = None,
     extractor: str | None = None,
+    reference: str | None = None,
     seed: int = 0,
     inception_weights: Path | None = None,
     say=print,
 ) -> list[Figure]:
     """Judge fresh samples of a run against the test data, as `gan-lab evaluate` does; writes nothing.
 
-    Labelled data is judged by a classifier unless `extractor` says otherwise, other pictures by their pixels, points
-    by the truth. `seed` moves on to other latents. Raises ConfigError, DataError.
+    `reference` names another split of the data, such as train: published FIDs are mostly of 50,000 samples against the
+    training data. Labelled data is judged by a classifier unless `extractor` says otherwise, other pictures by their
+    pixels, points by the truth. `seed` moves on to other latents. Raises ConfigError, DataError.
     """
-    reference, split = reference_of(run.config, run.dataset, say)
+    reference, split = reference_of(run.config, run.dataset, say, reference)
     stacked = isinstance(run.dataset, Stacked)
     n = n or (run.dataset.exact_samples or (SAMPLES_STACKED if stacked else SAMPLES))
     looker = extractor_of(extractor, run.config, run.dataset, inception_weights)
     seeds = range(FIRST_SEED + seed * 1_000_000, FIRST_SEED + seed * 1_000_000 + n)
     made = Judge(reference, split, looker, device=run.device)
-    facts = {"step": run.state["step"], "weights": run.weights, "batch_norm": batch_norm(run.game), "seed": seeds[0]}
+    facts = {"step": run.state["step"], "weights": run.weights, "batch_norm": run.batch_norm, "seed": seeds[0]}
     figures = made.figures(drawn(run.game, materials(run.game, reference, seeds)), **facts)
     if isinstance(run.game, SourceGame):
         figures += translated(run, reference, seeds, figures[0])
@@ -136,35 +151,56 @@ def evaluate(
         figures += obedience(run, made, seeds[:CONDITIONED], figures[0])
     if looker is not None and looker.classes and run.game.condition == "code":
         figures += meaning(run, looker, seeds[:CONDITIONED], figures[0])
-    if looker is not None and split == "test":
-        figures.append(novelty(Judge(run.dataset, "train", looker, seen.KEPT, run.device), made, figures[0]))
+    if looker is not None and are_apart(split_of(run.config), split):
+        figures.append(novelty(run.dataset, split_of(run.config), made, figures[0]))
     return figures
 
 
-def for_pairs(name: str, protocol: Protocol) -> Protocol:
-    """The protocol of one figure: what looks at pairs sees no more samples than are kept."""
-    if name.partition("/")[0] not in OF_PAIRS:
-        return protocol
-    real, fake = min(protocol.reference_count, seen.KEPT), min(protocol.samples, seen.KEPT)
-    return replace(protocol, reference_count=real, samples=fake)
-
-
-def novelty(train: Judge, test: Judge, like: Figure) -> Figure:
+def novelty(train: Dataset, split: str, test: Judge, like: Figure) -> Figure:
     """How far a sample is from its nearest training picture, by the median, against how far test pictures are.
 
-    About 1 for samples that are as new as test pictures, near 0 for copies.
+    About 1 for samples that are as new as test pictures, near 0 for copies. All training pictures are looked at, a
+    chunk at a time.
     """
-    far = [nearest(each.features, train.real.features)[0].median() for each in (test.fake, test.real)]
-    counts = {"reference_count": len(train.real.features), "samples": len(test.fake.features)}
-    protocol = replace(like.protocol, reference=f"{train.split}, as {test.split}", **counts)
-    return Figure(f"novelty/{test.extractor.title}", float(far[0] / far[1]), like.step, protocol)
+    both = torch.cat([test.fake.features, test.real.features])
+    trained = features_of(test.extractor, train, torch.arange(len(train)), test.device)
+    far = nearest(both, trained)[0].split([len(test.fake.features), len(test.real.features)])
+    counts = {"reference_count": len(train), "samples": len(test.fake.features)}
+    protocol = replace(like.protocol, reference=f"{split}, as {test.split}", **counts)
+    return Figure(f"novelty/{test.extractor.title}", float(far[0].median() / far[1].median()), like.step, protocol)
+
+
+@torch.no_grad()
+def features_of(extractor: Extractor, dataset: Dataset, rows: Tensor, device="cpu") -> Iterator[Tensor]:
+    """Features of some rows' pictures in their order, [n, D], in chunks of KEPT; kept by content, up to FEATURES."""
+    for part in tqdm(rows.split(seen.KEPT), desc="training pictures", unit="chunk", delay=5, disable=None, leave=False):
+        make = lambda part=part: {
+            "features": torch.cat([extractor(x.to(device))[0].float().cpu() for x in pictures_of(dataset, part)])
+        }
+        contents = digest(*map(digest, pictures_of(dataset, part))) if len(rows) <= FEATURES else None
+        name = f"features-{extractor.title}-{digest(contents, extractor.identity)}"
+        yield (kept(name, make) if contents else make())["features"]
+
+
+def pictures_of(dataset: Dataset, rows: Tensor) -> Iterator[Tensor]:
+    """Pictures of some rows as they are judged, uint8 [n, C, H, W], some at a time."""
+    for part in rows.split(AT_ONCE):
+        yield dataset.plain(part)["image"].permute(0, 3, 1, 2)
 
 
 def materials(game: Game, dataset: Dataset, seeds: range) -> Tensor:
     """What samples are made of: the latents of seeds; of a game that translates, as many sources of the data."""
     if not isinstance(game, SourceGame):
         return game.draw_latents(seeds)
-    return in_play(dataset.plain(torch.arange(min(len(seeds), len(dataset))))["source"]).to(game.noise.device)
+    return in_play(dataset.plain(played(dataset, seeds))["source"]).to(game.noise.device)
+
+
+def played(dataset: Dataset, seeds: range) -> Tensor:
+    """The rows whose sources are translated, as many as there are seeds or all; shuffled where `look` keeps a part."""
+    count = min(len(seeds), len(dataset))
+    if count <= seen.KEPT:
+        return chosen(len(dataset), count)
+    return torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))[:count]
 
 
 @torch.no_grad()
@@ -177,7 +213,7 @@ def translated(run: Run, reference: Dataset, seeds: range, like: Figure) -> list
     sources = materials(run.game, reference, seeds)
     made, values = torch.cat([*drawn(run.game, sources)]).cpu(), {}
     if reference.paired:
-        wanted = in_play(reference.plain(torch.arange(len(sources)))["image"])
+        wanted = in_play(reference.plain(played(reference, seeds))["image"])
         values |= {f"{name}/pairs": value for name, value in nearness(made, wanted).items()}
     truth = reference.truth(sources.cpu())
     if truth is not None:
@@ -245,21 +281,21 @@ def drawn(game: Game, latents: Tensor) -> Iterator[Tensor]:
         yield game.sample(part)
 
 
-def batch_norm(game: Game) -> str:
-    """Which statistics the batch norm of the sampled networks uses: those gathered in training, or none at all."""
-    kinds = nn.BatchNorm1d, nn.BatchNorm2d
-    sampled = (getattr(game, name) for name in game.averaged)
-    return "eval" if any(isinstance(m, kinds) for network in sampled for m in network.modules()) else "none"
-
-
 # ---- real data ------------------------------------------------------------------------------------------------------
 
 
-def reference_of(config: dict, dataset: Dataset, say=print) -> tuple[Dataset, str]:
-    """What a report is made against, and its name: the test split, or the training data where nothing is held out."""
+def reference_of(config: dict, dataset: Dataset, say=print, wanted: str | None = None) -> tuple[Dataset, str]:
+    """What a report is made against, and its name: the test split, or the training data where nothing is held out.
+
+    `wanted` is another split; ConfigError where the data has none of that name.
+    """
     name = split_of(config)
     if dataset.image_size is None:
+        if wanted is not None:
+            raise ConfigError(f"reference={wanted} names pictures, and points are judged by the truth: leave it out.")
         return dataset, "truth"
+    if wanted is not None:
+        return split_named(config, dataset, wanted), wanted
     test = None if name in ("all", "test") else other_split(config, "test")
     if test is not None:
         return test, "test"
@@ -268,20 +304,41 @@ def reference_of(config: dict, dataset: Dataset, say=print) -> tuple[Dataset, st
     return dataset, name
 
 
+def split_named(config: dict, dataset: Dataset, split: str) -> Dataset:
+    """All of the data of one split; ConfigError where there is none of that name."""
+    if any("split" in level for level in levels(config["dataset"])):
+        try:
+            return whole_split(config, split)
+        except (ConfigError, DataError) as error:
+            if split != split_of(config):
+                raise ConfigError(f"reference={split} is no split of this data: {error}") from error
+    elif split != split_of(config):
+        raise ConfigError(f"reference={split} is no split of this data, which has train alone.")
+    return dataset
+
+
 def other_split(config: dict, split: str) -> Dataset | None:
     """All of the same data with another split, also of what a dataset is made of; None where there is none."""
     if not any("split" in level for level in levels(config["dataset"])):
         return None
-    node = with_known(config["dataset"], split=split, share=1.0, jitter=0)
     try:
-        return build_dataset({**config, "dataset": node})
+        return whole_split(config, split)
     except (ConfigError, DataError):
         return None
+
+
+def whole_split(config: dict, split: str) -> Dataset:
+    return build_dataset({**config, "dataset": with_known(config["dataset"], split=split, share=1.0, jitter=0)})
 
 
 def split_of(config: dict) -> str:
     """The split that a run is trained on; what has none is taken for train."""
     return next((level["split"] for level in levels(config["dataset"]) if "split" in level), None) or "train"
+
+
+def are_apart(split: str, other: str) -> bool:
+    """Whether two splits share no pictures, by their names: train and train+unlabeled do, and all shares with any."""
+    return "all" not in (split, other) and split not in other and other not in split
 
 
 def labelled(config: dict, dataset: Dataset, key: str = "label") -> Labelled:
@@ -298,8 +355,8 @@ def labelled(config: dict, dataset: Dataset, key: str = "label") -> Labelled:
     train, test = digits_of(train or dataset), digits_of(other_split(config, "test")) if train else None
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
     fifth = 0 if test else len(train) // 5
-    held = torch.arange(len(test)) if test else order[:fifth]
-    learnt, examined = train.plain(order[fifth:][: LEARNT[0]]), (test or train).plain(held[: LEARNT[1]])
+    held = chosen(len(test), LEARNT[1]) if test else order[:fifth][: LEARNT[1]]
+    learnt, examined = train.plain(order[fifth:][: LEARNT[0]]), (test or train).plain(held)
     pictures = [rows["image"].permute(0, 3, 1, 2) for rows in (learnt, examined)]
     count = train.num_classes if key == "label" else learnt[key].shape[1]
     return Labelled(pictures[0], learnt[key], pictures[1], examined[key], count)

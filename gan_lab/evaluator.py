@@ -7,7 +7,7 @@ from collections.abc import Callable
 from gan_lab import checkpoint
 from gan_lab.datasets import Dataset
 from gan_lab.errors import ConfigError
-from gan_lab.evaluation import Judge, batch_norm, drawn, extractor_of, materials, split_of
+from gan_lab.evaluation import Judge, drawn, extractor_of, materials, split_of
 from gan_lab.logbook import Logbook
 from gan_lab.metrics import Figure, lower_is_better
 from gan_lab.settings import Trainer as Settings
@@ -60,9 +60,9 @@ class Evaluator:
         game = trainer.game
         if self.latents is None:
             self.latents = materials(game, self.judge.reference, range(FIRST_SEED, FIRST_SEED + self.count))
+        facts = {"weights": "ema", "batch_norm": trainer.ema.statistics(game), "seed": FIRST_SEED}
         with game.using(dict(trainer.ema.networks)):
             samples = drawn(game, self.latents)
-            facts = {"weights": "ema", "batch_norm": batch_norm(game), "seed": FIRST_SEED}
             return self.judge.figures(samples, step=trainer.step, cheap=True, **facts)
 
     def line(self, figures: list[Figure]) -> str:

@@ -68,11 +68,18 @@ class Run:
             raise CheckpointError(
                 f"{self.folder}: the checkpoint and config.yaml do not belong together: {error}"
             ) from error
+        self.statistics = ema.statistics(game)
         if self.weights == "ema":
             for name, network in ema.networks.items():
                 setattr(game, name, network)
         game.noise.device = self.device
         return game.to(self.device).eval().requires_grad_(False)
+
+    @property
+    def batch_norm(self) -> str:
+        """Whose statistics the batch norm of the weights uses: their own (eval), copied ones, or none there are."""
+        _ = self.game
+        return "eval" if self.weights == "raw" and self.statistics == "copied" else self.statistics
 
     @cached_property
     def dataset(self) -> Dataset:

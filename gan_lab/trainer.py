@@ -108,7 +108,7 @@ class Trainer:
         self.step, self.batches = step + 1, self.batches + fresh
         if self.step % self.ema_every == 0:
             recent = sum(self.fresh(past) for past in range(self.step - self.ema_every, self.step))
-            self.ema.update(self.game, recent * self.loader.images, self.images)
+            self.ema.update(self.game, recent * self.loader.images, self.images, hand[-1][-1])
 
     def fresh(self, step: int) -> int:
         """How many batches a round draws: one for each turn of the player with the most."""

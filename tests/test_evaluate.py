@@ -13,8 +13,22 @@ import gan_lab
 from gan_lab import checkpoint, evaluator, launch
 from gan_lab.build import build_dataset
 from gan_lab.cli import main
+from gan_lab.datasets import Digits
+from gan_lab.datasets.base import chosen, in_play
+from gan_lab.datasets.degraded import Degraded
 from gan_lab.errors import ConfigError
-from gan_lab.evaluation import Judge, evaluate, extractor_of, labelled, reference_of
+from gan_lab.evaluation import (
+    Judge,
+    are_apart,
+    evaluate,
+    extractor_of,
+    features_of,
+    labelled,
+    materials,
+    novelty,
+    played,
+    reference_of,
+)
 from gan_lab.evaluator import Evaluator, evaluator_of
 from gan_lab.logbook import read_csv, read_json
 from gan_lab.metrics import Pixels
@@ -228,6 +242,110 @@ def test_what_looks_at_pairs_says_how_many_it_saw(run, monkeypatch):
     assert told["novelty/pixels"].reference == "train, as test"
 
 
+def test_copies_of_training_pictures_are_not_new_wherever_they_lie(run, monkeypatch):
+    """Only the first training pictures were compared with: copies of the others passed for new."""
+    monkeypatch.setattr("gan_lab.metrics.seen.KEPT", 50)
+    run = gan_lab.load(run)
+    last = torch.arange(len(run.dataset))[-40:]
+    judged_, test = copies_of(run, last), reference_of(run.config, run.dataset)[0]
+    assert judged_.value < 1e-4 and judged_.protocol.reference == "train, as test"
+    assert (judged_.protocol.reference_count, judged_.protocol.samples) == (len(run.dataset), 40)
+    assert copies_of(run, torch.arange(40), test).value == pytest.approx(1, abs=0.2)  # test pictures are as new as they
+
+
+def copies_of(run, rows, dataset=None):
+    """What novelty says of pictures of a dataset."""
+    test = Judge(*reference_of(run.config, run.dataset), Pixels())
+    images = (dataset or run.dataset).plain(rows)["image"].permute(0, 3, 1, 2) / 127.5 - 1
+    facts = {"step": 0, "weights": "ema", "batch_norm": "none", "seed": 0}
+    like = test.figures([images], cheap=True, **facts)[0]
+    return novelty(run.dataset, "train", test, like)
+
+
+def test_features_of_training_pictures_are_kept_chunk_by_chunk(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("gan_lab.metrics.seen.KEPT", 500)
+    dataset = gan_lab.load(run).dataset
+    chunks = lambda: [*features_of(Pixels(), dataset, torch.arange(len(dataset)))]
+    first = chunks()
+    assert [len(chunk) for chunk in first] == [500, 500, 438] and len([*tmp_path.rglob("features-*")]) == 3
+    monkeypatch.setattr(Pixels, "forward", lambda *_: pytest.fail("looked again"))
+    assert torch.equal(torch.cat(first), torch.cat(chunks()))
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "none"))
+    monkeypatch.setattr("gan_lab.evaluation.FEATURES", 1000)  # a set of more is looked at anew
+    assert torch.equal(torch.cat(first), torch.cat(chunks())) and not [*(tmp_path / "none").rglob("features-*")]
+
+
+def test_a_reference_of_ones_own_choice_is_looked_at_and_said(mine, capsys):
+    assert main(["evaluate", str(mine), "n=50", "extractor=pixels", "reference=train"]) == 0
+    assert "50 samples of ema weights" in (out := capsys.readouterr().out) and "1,438 real of train" in out
+    (fid,) = [row for row in rows_of(mine) if row["name"] == "fid/pixels"]
+    assert (fid["reference"], fid["reference_count"]) == ("train", "1438")
+    assert not any(row["name"].startswith("novelty") for row in rows_of(mine))  # nothing is held out to be as new as
+    train = {f.name: f for f in evaluate(gan_lab.load(mine), n=50, extractor="pixels", reference="train")}
+    test = {f.name: f for f in evaluate(gan_lab.load(mine), n=50, extractor="pixels", reference="test")}
+    assert float(fid["value"]) == train["fid/pixels"].value != test["fid/pixels"].value
+    assert test["fid/pixels"] == evaluate(gan_lab.load(mine), n=50, extractor="pixels")[0]
+    assert "novelty/pixels" in test
+
+
+@pytest.mark.parametrize("which", ["test", "val", "train"])
+def test_a_folder_has_the_references_that_lie_in_it(which, tmp_path):
+    from PIL import Image
+
+    for split, first in (("train", 0), ("test", 8)):
+        (tmp_path / "pictures" / split).mkdir(parents=True)
+        for i in range(first, first + 8):
+            Image.new("RGB", (16, 16), (16 * i, 90, 7)).save(tmp_path / "pictures" / split / f"{i}.png")
+    config = config_of("dataset=folder", f"dataset.path={tmp_path / 'pictures'}", "dataset.image_size=16")
+    dataset = build_dataset(config)
+    if which == "val":
+        with pytest.raises(ConfigError, match="reference=val is no split of this data: .*has only test, train"):
+            reference_of(config, dataset, wanted=which)
+    else:
+        reference, name = reference_of(config, dataset, wanted=which)
+        reds = {int(image[0, 0, 0]) for image in reference.tensors()["image"]}
+        assert name == which and reds == {16 * i for i in range(*((0, 8) if which == "train" else (8, 16)))}
+
+
+def test_data_in_one_piece_has_train_for_a_reference():
+    config = config_of("dataset=shapes", "dataset.size=50")
+    dataset = build_dataset(config)
+    assert reference_of(config, dataset, wanted="train") == (dataset, "train")
+    with pytest.raises(ConfigError, match="reference=test is no split of this data, which has train alone"):
+        reference_of(config, dataset, wanted="test")
+
+
+def test_splits_that_share_pictures_are_not_held_out():
+    assert are_apart("train", "test") and are_apart("train", "valid")
+    assert not any(are_apart(*pair) for pair in (("train", "train"), ("all", "test"), ("train+unlabeled", "train")))
+
+
+def test_a_score_says_over_how_many_splits_it_is_a_mean(monkeypatch):
+    judge = Judge(build_dataset(config_of()), "all", Splitting())
+    images = torch.rand(1000, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    facts = {"step": 0, "weights": "ema", "batch_norm": "none", "seed": 0}
+    told = {f.name: f.protocol.extractor for f in judge.figures(images.split(100), **facts, cheap=True)}
+    assert told["score/ten"] == "ten, 10 splits" and told["fid/ten"] == "ten"
+    few = {f.name: f.protocol.extractor for f in judge.figures([images[:500]], **facts, cheap=True)}
+    assert few["score/ten"] == "ten, 1 split"
+
+
+class Splitting(Pixels):
+    """Pixels, and guesses of which a score is a mean over ten splits."""
+
+    title, guesses, splits = "ten", True, 10
+
+    def __init__(self):
+        super().__init__()
+        self.about, self.identity = "ten", "ten"
+
+    def forward(self, images):
+        features, _ = super().forward(images)
+        return features, features[:, :5].softmax(dim=1)
+
+
 def test_evaluate_takes_other_weights_steps_and_samples(mine):
     for words in (["weights=raw"], ["checkpoint=best"], ["seed=2"], []):
         assert main(["evaluate", str(mine), "n=30", "extractor=pixels", *words]) == 0
@@ -422,7 +540,7 @@ def judged(folder, *words):
 def test_pairs_are_judged_by_what_their_images_are(tmp_path):
     figures = judged(tmp_path / "run", "model=pix2pix", "dataset=degraded", "dataset.by=grey")
     run = gan_lab.load(tmp_path / "run")
-    rows = run.dataset.rows(torch.arange(40))
+    rows = run.dataset.rows(chosen(len(run.dataset), 40))
     source, image = (rows[name].permute(0, 3, 1, 2) / 127.5 - 1 for name in ("source", "image"))
     torch.manual_seed(0)
     assert figures["l1/pairs"].value == pytest.approx(float((run.generate(source) - image).abs().mean()), rel=0.05)
@@ -430,11 +548,52 @@ def test_pairs_are_judged_by_what_their_images_are(tmp_path):
     assert not any(name.endswith(("truth", "way_back")) for name in figures)
 
 
+class Sorted(Degraded):
+    """Pairs that are sorted by their class, as a folder's are."""
+
+    def rows(self, indices):
+        return super().rows(self.of.labels.argsort(stable=True)[indices])
+
+
+@pytest.fixture
+def sorted_pairs():
+    return Sorted(Digits(), by="downsample", channels=1, image_size=16)
+
+
+def test_translations_are_judged_on_pictures_of_every_class(sorted_pairs):
+    """The first rows of a folder are all of its first classes."""
+    assert len({*sorted_pairs.rows(torch.arange(200))["label"].tolist()}) == 2
+    trainer = trainer_of(config_of("model=pix2pix", "dataset=degraded"))
+    chosen_ones = materials(trainer.game, sorted_pairs, range(200))
+    every = in_play(sorted_pairs.rows(torch.arange(len(sorted_pairs)))["source"])
+    which = [int((every == source).flatten(1).all(dim=1).nonzero()[0]) for source in chosen_ones[:, :]]
+    labels = sorted_pairs.of.labels.sort(stable=True).values[which]
+    assert len({*labels.tolist()}) == 10 and len(which) == len({*which}) == 200
+    assert torch.equal(chosen_ones, materials(trainer.game, sorted_pairs, range(200)))
+    assert torch.equal(materials(trainer.game, sorted_pairs, range(5000)), every)  # all of them keep their order
+
+
+def test_of_translations_beyond_those_that_are_kept_no_class_comes_first(sorted_pairs, monkeypatch):
+    monkeypatch.setattr("gan_lab.metrics.seen.KEPT", 200)
+    assert len({*sorted_pairs.rows(played(sorted_pairs, range(5000)))["label"][:200].tolist()}) == 10
+    assert sorted(played(sorted_pairs, range(5000)).tolist()) == [*range(len(sorted_pairs))]
+
+
+def test_a_classifier_is_examined_with_pictures_of_every_class(monkeypatch):
+    monkeypatch.setattr("gan_lab.evaluation.LEARNT", (1000, 60))
+    config = config_of("dataset.split=train")
+    test = build_dataset(config_of("dataset.split=test"))
+    order = test.labels.argsort(stable=True)
+    test.labels, test._whole = test.labels[order], {name: x[order] for name, x in test.tensors().items()}
+    monkeypatch.setattr("gan_lab.evaluation.other_split", lambda config, split: test if split == "test" else None)
+    assert len(labelled(config, build_dataset(config)).test_labels.unique()) == 10
+
+
 def test_a_hidden_truth_is_told_beside_what_the_source_differs_by(tmp_path):
     words = "model=cyclegan", "dataset=split_domains", "dataset.transform=permute", "model.source_to_image.blocks=1"
     figures = judged(tmp_path / "run", *words, "model.image_to_source.blocks=1")
     dataset = gan_lab.load(tmp_path / "run").dataset
-    source = dataset.rows(torch.arange(len(dataset))[:40])["source"].permute(0, 3, 1, 2) / 127.5 - 1
+    source = dataset.rows(chosen(len(dataset), 40))["source"].permute(0, 3, 1, 2) / 127.5 - 1
     expected = float((source - dataset.truth(source)).abs().mean())
     assert figures["l1_of_source/truth"].value == pytest.approx(expected, rel=1e-4) and expected > 0.05
     assert {"l1/truth", "l1/way_back"} <= figures.keys() and "l1/pairs" not in figures

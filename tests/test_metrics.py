@@ -168,8 +168,31 @@ def test_a_collapsed_generator_is_precise_and_covers_nothing():
 
 
 def test_the_nearest_of_others():
-    distances, which = nearest(torch.tensor([[0.0, 0.0], [9.0, 0.0]]), torch.tensor([[3.0, 4.0], [9.0, 1.0]]))
-    assert distances.tolist() == pytest.approx([5.0, 1.0]) and which.tolist() == [0, 1]
+    distances, which = nearest(torch.tensor([[0.0, 0.0], [9.0, 0.0]]), [torch.tensor([[3.0, 4.0], [9.0, 1.0]])])
+    assert distances.flatten().tolist() == pytest.approx([5.0, 1.0]) and which.tolist() == [[0], [1]]
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 7, 50])
+def test_the_nearest_of_others_that_come_in_chunks(chunk, monkeypatch):
+    monkeypatch.setattr("gan_lab.metrics.neighbours.CHUNK", 4)
+    samples, others = normal(10, 3), normal(50, 3, seed=1)
+    by_hand = torch.cdist(samples, others).topk(3, largest=False)
+    distances, which = nearest(samples, others.split(chunk), k=3)
+    torch.testing.assert_close(distances, by_hand.values)
+    assert torch.equal(which, by_hand.indices)
+
+
+def test_what_is_too_near_to_be_another_is_no_neighbour():
+    points = normal(20, 3)
+    distances, which = nearest(points, points.split(6), beyond=1e-6)
+    by_hand = torch.cdist(points, points).fill_diagonal_(torch.inf).min(dim=1)
+    torch.testing.assert_close(distances[:, 0], by_hand.values)
+    assert torch.equal(which[:, 0], by_hand.indices)
+
+
+def test_more_neighbours_than_there_are_is_a_sentence():
+    with pytest.raises(DataError, match="The 3 nearest of 2 pictures were asked for"):
+        nearest(normal(4, 2), [normal(2, 2)], k=3)
 
 
 def test_diversity_of_two_points_is_their_distance():
@@ -268,6 +291,34 @@ def test_the_score_agrees_with_torch_fidelity():
     known = {"splits": 1, "shuffle": False}
     theirs = isc.isc_features_to_metric(logits, **known)["inception_score_mean"]
     assert Classes(10).add(logits.softmax(dim=1)).score == pytest.approx(theirs, rel=1e-6)
+
+
+def test_the_score_in_ten_splits_agrees_with_torch_fidelity():
+    """Its splits lie one behind the other; here each has every tenth sample."""
+    isc = pytest.importorskip("torch_fidelity.metric_isc")
+    logits = normal(1205, 30) * 2
+    in_order = torch.cat([logits[i:1200:10] for i in range(10)])
+    theirs = isc.isc_features_to_metric(in_order, splits=10, shuffle=False)["inception_score_mean"]
+    chunked = Classes(30, splits=10)
+    for part in logits[:1200].softmax(dim=1).split(7):
+        chunked.add(part)
+    assert chunked.splits == 10 and chunked.score == pytest.approx(theirs, rel=1e-6)
+    whole = Classes(30).add(logits[:1200].softmax(dim=1))
+    assert chunked.score < 0.99 * whole.score  # fewer samples at a time find fewer classes
+    uneven = chunked.add(logits[1200:].softmax(dim=1))
+    by_hand = torch.stack([alone(logits[i::10]) for i in range(10)]).mean()
+    assert uneven.score == pytest.approx(float(by_hand), rel=1e-9)
+
+
+def alone(logits):
+    p = logits.softmax(dim=1)
+    return (p * (p.log() - p.mean(dim=0).log())).sum(dim=1).mean().exp()
+
+
+def test_too_few_samples_for_ten_splits_are_taken_together():
+    logits = normal(999, 10)
+    few = Classes(10, splits=10).add(logits.softmax(dim=1))
+    assert few.splits == 1 and few.score == pytest.approx(Classes(10).add(logits.softmax(dim=1)).score)
 
 
 # ---- names and protocols --------------------------------------------------------------------------------------------
@@ -453,6 +504,7 @@ def test_inception_from_a_local_file(stand_in):
     judge_ = inception.Inception(*stand_in)
     features, said = judge_(pictures(2, channels=1))
     assert features.shape == (2, 2048) and said.shape == (2, 1008) and judge_.classes == 0
+    assert look(judge_, [pictures(2, channels=1)]).classes.mass.shape == (10, 1008)  # ten splits of a score
     assert said.sum(dim=1).tolist() == pytest.approx([1, 1], rel=1e-4)
     assert torch.equal(features, judge_(pictures(2, channels=1).expand(-1, 3, -1, -1))[0])
 

@@ -103,7 +103,7 @@ def test_a_player_may_sit_out_rounds():
 
 
 def test_two_turns_of_one_round_draw_apart():
-    trainer = made("loss=wasserstein")
+    trainer = made("loss=wasserstein", "trainer.ema_every=100")
     latents, sample = [], trainer.game.latent
     trainer.game.latent = lambda n: latents.append(sample(n)) or latents[-1]
     play(trainer, 2)

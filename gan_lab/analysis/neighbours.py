@@ -4,30 +4,31 @@ import torch
 
 from gan_lab import pictures
 from gan_lab.analysis.base import AT_ONCE, Finding, as_played, fresh, pictures_only
-from gan_lab.evaluation import extractor_of, reference_of
+from gan_lab.datasets.base import chosen
+from gan_lab.evaluation import extractor_of, features_of, reference_of
 from gan_lab.metrics import Extractor
-from gan_lab.metrics.neighbours import nearest, table
+from gan_lab.metrics.neighbours import nearest
 from gan_lab.metrics.seen import bytes_of
 from gan_lab.run import Run
 
 
 def neighbours(
-    run: Run, *, rows: int = 8, nearest_ones: int = 5, n: int = 500, most: int = 20_000, features: str = "pixels"
+    run: Run, *, rows: int = 8, nearest_ones: int = 5, n: int = 500, most: int | None = None, features: str = "pixels"
 ) -> Finding:
     """Samples beside the training pictures nearest to them, and how near real pictures lie to each other.
 
-    A row of the picture is a sample and its `nearest_ones`; figures are of `n` samples against at most `most` training
-    pictures; `features`: pixels, classifier or inception. Figures: `samples` and `real`, the median distance to the
-    nearest training picture, of samples and of real pictures that were not trained on (where there are none, of
-    training pictures to others); `novelty`, the first over the second: near 0 for copies, about 1 for what is as new
-    as reality; `copies`, the share of samples nearer than 99 of 100 real pictures.
+    A row of the picture is a sample and its `nearest_ones`; figures are of `n` samples against all training pictures,
+    or a fixed choice of `most` of them; `features`: pixels, classifier or inception. Figures: `samples` and `real`, the
+    median distance to the nearest training picture, of samples and of real pictures that were not trained on (where
+    there are none, of training pictures to others); `novelty`, the first over the second: near 0 for copies, about 1
+    for what is as new as reality; `copies`, the share of samples nearer than 99 of 100 real pictures.
     """
     pictures_only(run, "neighbours")
     extractor = extractor_of(features, run.config, run.dataset)
-    chosen = torch.randperm(len(run.dataset), generator=torch.Generator().manual_seed(0))[:most]
-    trained = run.dataset.plain(chosen)["image"].permute(0, 3, 1, 2)  # uint8 [N, C, H, W]
+    trained = chosen(len(run.dataset), most or len(run.dataset))  # rows of the training data
+    known = lambda: features_of(extractor, run.dataset, trained)
     _, samples = fresh(run, max(n, rows), seed=2_000_000)
-    known, made = looked(extractor, trained), looked(extractor, bytes_of(samples))
+    made = looked(extractor, bytes_of(samples))
 
     # How near real pictures are to the training pictures
     said = []
@@ -35,15 +36,15 @@ def neighbours(
     if split == "test":
         others = torch.randperm(len(reference), generator=torch.Generator().manual_seed(1))[:n]
         unseen = looked(extractor, reference.plain(others)["image"].permute(0, 3, 1, 2))
-        usual, whose = nearest(unseen, known)[0], "pictures of the test split"
+        usual, whose = nearest(unseen, known())[0][:, 0], "pictures of the test split"
     else:
-        usual, whose = (
-            torch.cat([d.topk(2, largest=False).values[:, 1] for d in table(known[:n], known)]),
-            "training pictures",
-        )
-    far, _ = nearest(made, known)
-    found = torch.cat([d.topk(nearest_ones, largest=False).indices for d in table(made[:rows], known)])
-    lines = [torch.cat([samples[i : i + 1], as_played(trained[found[i]].permute(0, 2, 3, 1))]) for i in range(rows)]
+        some = trained[chosen(len(trained), n)]
+        themselves = torch.cat([*features_of(extractor, run.dataset, some)])
+        usual, whose = nearest(themselves, known(), k=2)[0][:, 1], "training pictures"
+    far, found = nearest(made, known(), k=nearest_ones)
+    far = far[:, 0]
+    shown = [as_played(run.dataset.plain(trained[found[i]])["image"]) for i in range(rows)]
+    lines = [torch.cat([samples[i : i + 1], near]) for i, near in enumerate(shown)]
     return Finding(
         {
             "samples": float(far.median()),

@@ -8,13 +8,15 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from gan_lab import pictures
-from gan_lab.analysis.base import AT_ONCE, Finding, as_played, distances, latents_only, real
+from gan_lab.analysis.base import AT_ONCE, Finding, as_played, distances, latents_only
 from gan_lab.analysis.solve import encoder, solved
-from gan_lab.datasets.base import resize
+from gan_lab.datasets.base import chosen, resize
 from gan_lab.errors import DataError
 from gan_lab.evaluation import reference_of
+from gan_lab.metrics.neighbours import nearest
 from gan_lab.run import Run
 
+CHUNK = 1000  # training pictures that lie in memory together
 SAME = 1e-3  # of [-1, 1]: below a quarter of a grey level
 
 
@@ -28,7 +30,7 @@ def projection(
     rate: float = 0.1,
     use_encoder: bool = True,
     pairs: int = 3000,
-    most: int = 20_000,
+    most: int | None = None,
 ) -> Finding:
     """The latents whose pictures come nearest to given ones, from several starts.
 
@@ -36,8 +38,8 @@ def projection(
     Each is looked for from `starts` latents by `steps` of Adam at `rate`; `use_encoder` makes one of the starts the
     guess of a small network that has learned from `pairs` samples. Zhu et al. 2016 (arXiv 1609.03552), section 3.1.
     Figures, as root mean square differences of pixels in [-1, 1], means over pictures: `error` of what was found,
-    `start`, of the best start before any step; `encoder`, of its guess; `nearest`, of the nearest of `most` training
-    pictures; `below`, the share of pictures whose error is smaller than that.
+    `start`, of the best start before any step; `encoder`, of its guess; `nearest`, of the nearest training picture, of
+    all or of a fixed choice of `most`; `below`, the share of pictures whose error is smaller than that.
     """
     latents_only(run, "projection")
     wanted = torch.cat([picture_of(path, run) for path in images]) if images else held_out(run, n)
@@ -55,10 +57,10 @@ def projection(
     drawn = run.generate(best, AT_ONCE)
     error = distances(drawn, wanted)
 
-    known = real(run, most)
-    gaps = torch.cdist(wanted.flatten(1), known.flatten(1)) / wanted[0].numel() ** 0.5  # [N, most]
-    gaps[gaps < SAME] = torch.inf  # where nothing is held out, a picture is no neighbour of its own
-    near, which = gaps.min(dim=1)
+    trained, scale = chosen(len(run.dataset), most or len(run.dataset)), wanted[0].numel() ** 0.5
+    known = (as_played(run.dataset.plain(rows)["image"]).flatten(1) for rows in trained.split(CHUNK))
+    near, which = nearest(wanted.flatten(1), known, beyond=SAME * scale)  # a picture is no neighbour of its own
+    near, closest = near[:, 0] / scale, as_played(run.dataset.plain(trained[which[:, 0]])["image"])
     figures = {
         "error": float(error.mean()),
         "start": float(begun.min(dim=1).values.mean()),
@@ -66,12 +68,12 @@ def projection(
         "below": float((error < near).double().mean()),
     }
     figures |= {"encoder": float(begun[:, 0].mean())} if use_encoder else {}
-    rows = torch.stack([wanted, run.generate(first[:, 0], AT_ONCE), drawn, known[which]], dim=1).flatten(0, 1)
+    rows = torch.stack([wanted, run.generate(first[:, 0], AT_ONCE), drawn, closest], dim=1).flatten(0, 1)
     return Finding(
         figures,
         {"projection": pictures.grid(rows, columns=4)},
         ["Each row: the picture, the first start" + (" (the encoder's guess)" if use_encoder else "") +
-         f", what was found from {starts} starts, and the nearest of {len(known):,} training pictures."],
+         f", what was found from {starts} starts, and the nearest of {len(trained):,} training pictures."],
     )  # fmt: skip
 
 
@@ -82,8 +84,8 @@ def errors(run: Run, latents: Tensor, goal: Tensor) -> Tensor:
 def held_out(run: Run, n: int) -> Tensor:
     """Pictures that were not trained on, or training pictures where nothing is held out, [n, C, H, W] in [-1, 1]."""
     reference, _ = reference_of(run.config, run.dataset, lambda _: None)
-    chosen = torch.randperm(len(reference), generator=torch.Generator().manual_seed(2))[:n]
-    return as_played(reference.plain(chosen)["image"])
+    rows = torch.randperm(len(reference), generator=torch.Generator().manual_seed(2))[:n]
+    return as_played(reference.plain(rows)["image"])
 
 
 def picture_of(path: str, run: Run, mode: str | None = None) -> Tensor:

@@ -15,6 +15,8 @@ Judges samples of a run's averaged weights: points by the truth, pictures by the
 where the data has one. Each figure says what made it. Written to evaluations.csv and summary.json in RUN.
 
   n=10000                how many samples (stacked digits: 26000)
+  reference=test         another split of the data, 50,000 pictures of it at most; published FIDs are mostly those of
+                         extractor=inception reference=train n=50000
   extractor=classifier   whose features: classifier (learns from the labelled data, once; the default where there are
                          labels), pixels (the default elsewhere) or inception (FID and KID; needs torch-fidelity)
   weights=ema            ema (averaged) or raw
@@ -33,6 +35,7 @@ class Options:
     """What `gan-lab evaluate` understands."""
 
     n: int | None = None
+    reference: str | None = None
     extractor: str | None = None
     weights: str = "ema"
     checkpoint: str = "last"
@@ -59,7 +62,8 @@ def main(argv: list[str]) -> int | None:
     if options.root:
         run.config["dataset"] = moved(run.config["dataset"], options.root)
     weights = Path(options.inception).expanduser() if options.inception else None
-    figures = evaluate(run, n=options.n, extractor=options.extractor, seed=options.seed - 1, inception_weights=weights)
+    asked = {"n": options.n, "extractor": options.extractor, "reference": options.reference}
+    figures = evaluate(run, **asked, seed=options.seed - 1, inception_weights=weights)
     print(table(figures))
     try:
         where = write(run.folder, figures)

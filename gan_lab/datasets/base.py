@@ -188,6 +188,16 @@ class Stored(Dataset):
         return {"image": resize(self.pixels, self.image_size), "label": self.labels}
 
 
+def chosen(count: int, most: int) -> Tensor:
+    """The rows of a set of `count` of which at most `most` are looked at: all in their order, or a fixed random choice.
+
+    The first ones are no choice: folders and files are sorted by class.
+    """
+    if count <= most:
+        return torch.arange(count)
+    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:most]
+
+
 def in_play(pixels: Tensor) -> Tensor:
     """Bytes [B, H, W, C] as float32 [B, C, H, W] in [-1, 1]."""
     return pixels.float().sub_(127.5).mul_(1 / 127.5).permute(0, 3, 1, 2)

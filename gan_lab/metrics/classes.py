@@ -5,32 +5,46 @@ from torch import Tensor
 
 from gan_lab.errors import DataError
 
+LEAST = 100  # samples of a split; with fewer a score is taken over all samples at once
+
 
 class Classes:
-    """What a classifier said of samples that come in chunks, added up in float64."""
+    """What a classifier said of samples that come in chunks, added up in float64.
 
-    def __init__(self, num_classes: int):
+    The score is a mean over `splits` of the samples, each of which has every `splits`-th one.
+    """
+
+    def __init__(self, num_classes: int, splits: int = 1):
         self.count = 0
-        self.mass = torch.zeros(num_classes, dtype=torch.float64)  # sum of p(y | x)
+        self.mass = torch.zeros(splits, num_classes, dtype=torch.float64)  # sums of p(y | x)
         self.hits = torch.zeros(num_classes, dtype=torch.float64)  # how often a class was the likeliest
-        self.certainty = torch.zeros((), dtype=torch.float64)  # sum of sum_y p log p
+        self.certainty = torch.zeros(splits, dtype=torch.float64)  # sums of sum_y p log p
 
     def add(self, probabilities: Tensor) -> "Classes":
         """Join the class probabilities [n, K] of more samples."""
         p = probabilities.double().cpu()
+        split = torch.arange(self.count, self.count + len(p)) % len(self.mass)
         self.count += len(p)
-        self.mass += p.sum(dim=0)
-        self.hits += torch.bincount(p.argmax(dim=1), minlength=len(self.mass))
-        self.certainty += torch.xlogy(p, p).sum()
+        self.mass.index_add_(0, split, p)
+        self.hits += torch.bincount(p.argmax(dim=1), minlength=len(self.hits))
+        self.certainty.index_add_(0, split, torch.xlogy(p, p).sum(dim=1))
         return self
 
     @property
+    def splits(self) -> int:
+        """Over how many splits the score is a mean: one where they would have fewer than LEAST samples."""
+        return len(self.mass) if self.count >= LEAST * len(self.mass) else 1
+
+    @property
     def score(self) -> float:
-        """exp(E KL(p(y | x) || p(y))), between 1 and K. Salimans et al. 2016 (arXiv 1606.03498), section 4."""
+        """exp(E KL(p(y | x) || p(y))), between 1 and K. Salimans et al. 2016 (arXiv 1606.03498), section 4 and code."""
         if not self.count:
             raise DataError("A score needs samples, and there are none.")
-        mean = self.mass / self.count
-        return float((self.certainty / self.count - torch.xlogy(mean, mean).sum()).exp())
+        parts = self.splits
+        counts = torch.tensor([len(range(i, self.count, parts)) for i in range(parts)])
+        mass, certainty = (x if parts > 1 else x.sum(dim=0, keepdim=True) for x in (self.mass, self.certainty))
+        mean = mass / counts[:, None]
+        return float((certainty / counts - torch.xlogy(mean, mean).sum(dim=1)).exp().mean())
 
     @property
     def shares(self) -> Tensor:

@@ -12,11 +12,12 @@ class Extractor(nn.Module):
 
     `title` stands in a figure's name, `about` and `resize` in its protocol, and `identity` tells extractors apart whose
     features differ. `guesses`: whether it gives probabilities; `classes` are the classes of the data that they are of,
-    0 where they are of another set's. Extractors never train with a game.
+    0 where they are of another set's. A score is a mean over `splits` of the samples. Extractors never train with a
+    game.
     """
 
     title, about, resize, identity = "", "", "none", ""
-    guesses, classes = True, 0
+    guesses, classes, splits = True, 0, 1
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         raise NotImplementedError

@@ -15,7 +15,7 @@ class Protocol:
     extractor: str
     resize: str
     weights: str  # ema or raw
-    batch_norm: str  # eval: the statistics gathered in training; none: the networks have no batch norm
+    batch_norm: str  # eval: the weights' own statistics; copied: an average's, of the raw weights; none: no batch norm
     seed: int  # of the first latent
     version: str  # of gan-lab
 

@@ -29,6 +29,7 @@ class Inception(Extractor):
         "Inception of 2015-12-05 (torch-fidelity)",
         "bilinear as TensorFlow 1, 299 x 299",
     )
+    splits = 10  # of an Inception score: Salimans et al. 2016 (arXiv 1606.03498), its code
 
     def __init__(self, weights: Path, sha256: str = SHA256):
         super().__init__()

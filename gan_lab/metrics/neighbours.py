@@ -1,6 +1,6 @@
 """Figures of who lies near whom: precision and recall, density and coverage, nearest neighbours, diversity."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -32,10 +32,30 @@ def density_coverage(real: Tensor, fake: Tensor, k: int = 5) -> tuple[float, flo
     return hits / (k * len(fake)), float(covered.double().mean())
 
 
-def nearest(samples: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-    """For each of the samples [N, D] the distance to the nearest of the others, and which one that is, both [N]."""
-    found = [distances.min(dim=1) for distances in table(samples, others)]
-    return torch.cat([each.values for each in found]), torch.cat([each.indices for each in found])
+def nearest(samples: Tensor, others: Iterable[Tensor], k: int = 1, beyond: float = -1.0) -> tuple[Tensor, Tensor]:
+    """For each of the samples [N, D] the distances to the k nearest of the others, and which ones these are, [N, k].
+
+    The others come in chunks [n, D], of which one at a time is held. One that is no farther than `beyond` counts as the
+    sample itself, and not as a neighbour. Raises DataError for fewer than k others.
+    """
+    count = 0
+    far = torch.full((len(samples), k), torch.inf, dtype=torch.float64)
+    which = torch.zeros(len(samples), k, dtype=torch.int64)
+    for chunk in others:
+        start = 0
+        for distances in table(samples, chunk):  # [rows, n]
+            rows = slice(start, start + len(distances))
+            if beyond >= 0:
+                distances[distances <= beyond] = torch.inf
+            new = distances.topk(min(k, len(chunk)), largest=False)
+            both = torch.cat([far[rows], new.values.cpu()], dim=1)
+            far[rows], best = both.topk(k, largest=False)
+            which[rows] = torch.cat([which[rows], new.indices.cpu() + count], dim=1).gather(1, best)
+            start += len(distances)
+        count += len(chunk)
+    if count < k:
+        raise DataError(f"The {k} nearest of {count} pictures were asked for, and there are no more.")
+    return far, which
 
 
 def diversity(samples: Tensor, pairs: int = 20_000, seed: int = 0) -> float:

@@ -49,7 +49,7 @@ def look(extractor: Extractor, batches: Iterable[Tensor], what: str = "pictures"
         moments.add(features)
         kept.append(features[: max(0, KEPT - (moments.count - len(features)))])
         if probabilities is not None:
-            classes = classes or Classes(probabilities.shape[1])
+            classes = classes or Classes(probabilities.shape[1], extractor.splits)
             classes.add(probabilities)
     return Seen(moments, torch.cat(kept), classes)
 

@@ -74,6 +74,15 @@ class Game(nn.Module):
         """What the generator makes of latents: images [N, C, H, W] in [-1, 1], or points [N, D]."""
         raise NotImplementedError
 
+    def calibrate(self, batch: dict[str, Tensor]) -> None:
+        """Send through each averaged network once what it is given in play, so that its batch norm gathers statistics.
+
+        It is called under `using`, without gradients, and changes nothing else. A game whose samples do not pass
+        through all averaged networks says more.
+        """
+        first = self.noise.integers("calibrate", 1 << 40, (1,)).item()
+        self.sample(self.draw_latents(range(first, first + len(batch[self.needs[0]]))))
+
     def preview(self, batch: dict[str, Tensor], latents: Tensor, step: int) -> dict[str, Tensor]:
         """Named sets of samples for TensorBoard, from a fixed batch of real data and fixed latents."""
         raise NotImplementedError

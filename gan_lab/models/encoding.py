@@ -23,6 +23,10 @@ class Encoding(GAN):
         """Images by way of their latents, in their own shape."""
         return self.sample(self.encode(images))
 
+    def calibrate(self, batch: dict[str, Tensor]) -> None:
+        super().calibrate(batch)
+        self.encode(batch["image"])
+
     def preview(self, batch: dict[str, Tensor], latents: Tensor, step: int) -> dict[str, Tensor]:
         """Beside what a GAN shows: pairs of an image and its reconstruction, a row each."""
         rebuilt = torch.stack([batch["image"], self.rebuild(batch["image"])], dim=1)  # [N, 2, C, H, W]

@@ -78,6 +78,9 @@ class GAN(Game):
         """New samples, as many as the batch has."""
         return self.generator(self.latent(len(batch["image"])))
 
+    def calibrate(self, batch: dict[str, Tensor]) -> None:
+        self.fresh(batch)
+
     def tables(self, latents: Tensor) -> dict[str, Tensor]:
         """What a preview shows of fixed latents, by name: [N, C, H, W], or [rows, columns, C, H, W]."""
         return {"fixed": self.sample(latents)}

@@ -64,6 +64,11 @@ class LAPGAN(GAN):
     def fresh(self, batch: dict[str, Tensor]) -> Tensor:
         return self.sample(self.latent(len(batch["image"])))
 
+    def calibrate(self, batch: dict[str, Tensor]) -> None:
+        """Levels are shown real images, as in training: those below may still be untrained."""
+        for _ in self.games(batch["image"], self.latent(len(batch["image"]))):
+            pass
+
     def tables(self, latents: Tensor) -> dict[str, Tensor]:
         """Beside samples: each row one latent, each column one level, [rows, levels, C, H, W]."""
         stages = self.generator.stages(latents[:8])

@@ -87,6 +87,10 @@ class SGAN(GAN):
         buffers = {name: buffer.clone() for name, buffer in self.discriminator.named_buffers()}
         return log_softmax(functional_call(self.discriminator, buffers, (images,)), dim=1)
 
+    def calibrate(self, batch: dict[str, Tensor]) -> None:
+        super().calibrate(batch)
+        self.classify(batch["image"])
+
     def classify(self, images: Tensor) -> Tensor:
         """Logits of the classes, [N, K]."""
         return self.discriminator(images)

@@ -57,6 +57,10 @@ class SourceGame(Game):
         """Pictures of the one kind as pictures of the other, [N, C, H, W] in [-1, 1]."""
         return getattr(self, self.translators[direction])(pictures)
 
+    def calibrate(self, batch: dict[str, Tensor]) -> None:
+        for direction in self.translators:
+            self.translate(batch["source" if direction == "forth" else "image"], direction)
+
     def get_extra_state(self) -> dict:
         return {"remembered": self.remembered}
 

@@ -4,6 +4,7 @@ import torch
 from proofs.translation import made_of, parts, unseen
 from torch import Tensor
 
+from gan_lab.datasets.base import chosen
 from gan_lab.evaluation import reference_of
 from gan_lab.run import Run
 
@@ -39,8 +40,8 @@ def foreseen(run: Run) -> float:
 def rolled_out(run: Run) -> tuple[Tensor, Tensor]:
     """Frames that follow from each other, and the true ones, of clips that are new to the run: [N, AHEAD, C, H, W]."""
     data, _ = reference_of(run.config, run.dataset, say=lambda line: None)
-    clips = min(CLIPS, len(data) // data.starts)
-    true = torch.stack([data.sequence(clip * data.starts, data.past + AHEAD) for clip in range(clips)])
+    clips = chosen(len(data) // data.starts, CLIPS).tolist()
+    true = torch.stack([data.sequence(clip * data.starts, data.past + AHEAD) for clip in clips])
     frames = [*true[:, : data.past].unbind(1)]
     for _ in range(AHEAD):
         frames.append(torch.cat([*parts(run, torch.cat(frames[-data.past :], dim=1))]))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from gan_lab.datasets.base import in_play
+from gan_lab.datasets.base import chosen, in_play
 from gan_lab.evaluation import labelled, materials, reference_of
 from gan_lab.metrics import look
 from gan_lab.metrics.classifier import Classifier, classifier
@@ -59,9 +59,8 @@ def kept(run: Run, judge: Classifier) -> float:
 def unseen(run: Run) -> tuple[Tensor, Tensor]:
     """Sources and images that the run was not trained on, each [N, C, H, W] in [-1, 1]."""
     reference, _ = reference_of(run.config, run.dataset, say=lambda line: None)
-    count = min(MOST, len(reference))
-    image = in_play(reference.plain(torch.arange(count))["image"])
-    return materials(run.game, reference, range(count)), image
+    image = in_play(reference.plain(chosen(len(reference), MOST))["image"])
+    return materials(run.game, reference, range(MOST)), image
 
 
 def made_of(run: Run, source: Tensor) -> Tensor:
