@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 
 from gan_lab.networks.layers import check_counts, halvings, pair
+from gan_lab.networks.precision import in_float32
 
 
 class Generator(nn.Module):
@@ -81,7 +82,7 @@ class Discriminator(nn.Module):
             scaled_normal(layer)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.head(self.trunk(image)).flatten()
+        return in_float32(self.head, self.trunk(image)).flatten()
 
 
 class Block(nn.Module):

@@ -10,6 +10,7 @@ from gan_lab.networks.attention import SelfAttention
 from gan_lab.networks.batch_layers import minibatch_layer, reference_layers
 from gan_lab.networks.conditional import ConditionalBatchNorm, Projection
 from gan_lab.networks.layers import MeanPool, SumPool, add_spectral_norm, check_counts, halvings, norm2d, pair
+from gan_lab.networks.precision import in_float32
 
 
 class Generator(nn.Module):
@@ -141,7 +142,7 @@ class Discriminator(nn.Module):
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
         told = () if condition is None else (condition,)
         x = self.minibatch(self.trunk(image))
-        return self.head(x).flatten() + self.projection(x, *told)
+        return in_float32(self.head, x).flatten() + in_float32(self.projection, x, *told)
 
 
 class UpBlock(nn.Module):
