@@ -15,7 +15,8 @@ class Loader:
 
     The data order is a permutation of (seed, epoch); a batch never straddles two epochs, and what is left over at the
     end of an epoch is left out of it. The global batch of `batch_size * accumulate` samples is sliced first by rank,
-    then into micro-batches. `resident` data lies on the device as uint8; `streamed` data is decoded ahead by threads.
+    then into micro-batches. `resident` data lies on the device as uint8; `streamed` data is decoded ahead by threads,
+    for a GPU into pinned memory, from which it is copied while others compute.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Loader:
         self.mine = range(rank * accumulate, (rank + 1) * accumulate)
         self.resident = resident
         self.data = {k: v.to(self.device) for k, v in dataset.tensors().items()} if resident else {}
-        self.ahead = {} if resident else Ahead(workers)
+        self.ahead = {} if resident else Ahead(workers, self.device)
         self.epoch, self.order = None, None
         self.waited = 0.0  # seconds for which training stood still because rows were not decoded yet
 
@@ -59,7 +60,7 @@ class Loader:
     def prepared(self, number, shard):
         epoch, indices = self.indices(number, shard)
         rows = self.rows(number, shard, indices)
-        return self.dataset.prepare(rows, hashed(indices.to(self.device), self.seed, "augment", epoch))
+        return self.dataset.prepare(rows, hashed(indices.to(self.device, non_blocking=True), self.seed, "augment", epoch))
 
     def indices(self, number, shard):
         """The epoch of a global batch, and the dataset's rows in one of its shards, [micro_batch]."""
@@ -67,7 +68,7 @@ class Loader:
         if epoch != self.epoch:
             generator = torch.Generator().manual_seed(seed_of(self.seed, "order", epoch))
             order = torch.randperm(len(self.dataset), generator=generator)
-            self.epoch, self.order = epoch, order.to(self.device) if self.resident else order
+            self.epoch, self.order = epoch, order.to(self.device) if self.resident else self.pinned(order)
         start = place * self.images + shard * self.micro_batch
         return epoch, self.order[start : start + self.micro_batch]
 
@@ -75,14 +76,20 @@ class Loader:
         if self.resident:
             return {name: values.index_select(0, indices) for name, values in self.data.items()}
         started = time.monotonic()
-        rows = self.ahead.take((number, shard), lambda: self.dataset.rows(indices))
+        rows = self.ahead.take((number, shard), lambda: self.decoded(indices))
         self.waited += time.monotonic() - started
         for later in range(number + 1, number + 1 + self.ahead.batches):
             for each in self.mine:
                 if not self.ahead.knows((later, each)):
                     soon = self.indices(later, each)[1]
-                    self.ahead.ask((later, each), lambda soon=soon: self.dataset.rows(soon))
+                    self.ahead.ask((later, each), lambda soon=soon: self.decoded(soon))
         return {name: values.to(self.device, non_blocking=True) for name, values in rows.items()}
+
+    def decoded(self, indices):
+        return {name: self.pinned(values) for name, values in self.dataset.rows(indices).items()}
+
+    def pinned(self, values):
+        return values.pin_memory() if self.device.type == "cuda" else values
 
 
 class Ahead:
@@ -90,8 +97,10 @@ class Ahead:
 
     batches = 4
 
-    def __init__(self, workers: int):
-        self.pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="decode")
+    def __init__(self, workers: int, device: torch.device):
+        # A new thread's GPU is the first one, whichever is its process's, and there it would pin memory
+        begin = (lambda: torch.cuda.set_device(device)) if device.type == "cuda" and device.index is not None else None
+        self.pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="decode", initializer=begin)
         self.asked: dict[tuple[int, int], Future] = {}
 
     def knows(self, key):

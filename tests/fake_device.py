@@ -19,6 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_iter
 
+UNSEEN = {torch._fused_sgd_}  # kernels that FakeTensor has no stand-in for; they write over what they are given
 READS = {Tensor.item, Tensor.tolist, Tensor.numpy, Tensor.__bool__, Tensor.__int__, Tensor.__float__, Tensor.__index__}
 MOVES = {Tensor.to, Tensor.cpu, Tensor.cuda, Tensor.copy_}
 REAL_GENERATOR = torch.Generator
@@ -44,6 +45,7 @@ class Apart(TorchFunctionMode):
     def __init__(self):
         super().__init__()
         self.fake = FakeTensorMode(allow_non_fake_inputs=True)
+        self.pinned: dict[int, Tensor] = {}  # what lies in pinned memory, by its address
         self.crossing = True  # whether tensors may be carried from one to the other and numbers be read
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
@@ -54,7 +56,7 @@ class Apart(TorchFunctionMode):
         to_device = any(torch.device(x).type == "cuda" for x in asked)
         if not self.crossing and pretended and function in READS:
             raise Waits(f"{function.__name__} reads a number of the device")
-        if not self.crossing and function in MOVES and self.crosses(function, seen, asked):
+        if not self.crossing and function in MOVES and self.crosses(seen, asked + ["cpu"] * (function is Tensor.cpu), kwargs):
             raise Waits(f"{function.__name__} carries a tensor between the devices")
         if (generator := kwargs.get("generator")) is not None:
             mine = "cuda" if isinstance(generator, Generator) else "cpu"
@@ -63,12 +65,23 @@ class Apart(TorchFunctionMode):
                 raise RuntimeError(f"Expected a '{other}' device type for generator but found '{mine}'")
             if mine == "cuda":
                 del kwargs["generator"]
+        if function in UNSEEN:
+            return None
         with self.fake if pretended or to_device else contextlib.nullcontext():
             return function(*args, **kwargs)
 
-    def crosses(self, function, seen, asked):
-        places = {x.device.type for x in seen if isinstance(x, Tensor)} | {torch.device(x).type for x in asked}
-        return len(places) > 1 or function is Tensor.cpu and places == {"cuda"}
+    def crosses(self, seen, asked, kwargs):
+        """Whether a move has to wait: it does not where it is from pinned memory and need not block."""
+        tensors = [x for x in seen if isinstance(x, Tensor)]
+        places = {x.device.type for x in tensors} | {torch.device(x).type for x in asked}
+        real = [x for x in tensors if not isinstance(x, FakeTensor)]
+        free = kwargs.get("non_blocking") and real and all(address(x) in self.pinned for x in real)
+        return len(places) > 1 and not free
+
+    def pin(self, x):
+        copy = x.clone()
+        self.pinned[address(copy)] = copy
+        return copy
 
 
 @contextlib.contextmanager
@@ -80,6 +93,7 @@ def pretended() -> Iterator[Apart]:
             (torch, "Generator", Generator),
             (torch.autograd, "grad", gradients),
             (torch.Tensor, "backward", backward),
+            (torch.Tensor, "pin_memory", lambda x: apart.pin(x)),
             (torch.cuda, "is_bf16_supported", lambda *args, **kwargs: True),
             (torch.cuda, "manual_seed", lambda seed: None),
             (torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
@@ -96,6 +110,10 @@ def nobody_waits(apart: Apart) -> Iterator[None]:
         yield
     finally:
         apart.crossing = True
+
+
+def address(x):
+    return x.untyped_storage().data_ptr()
 
 
 def gradients(outputs, inputs, *args, **kwargs):
