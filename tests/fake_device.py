@@ -56,7 +56,11 @@ class Apart(TorchFunctionMode):
         to_device = any(torch.device(x).type == "cuda" for x in asked)
         if not self.crossing and pretended and function in READS:
             raise Waits(f"{function.__name__} reads a number of the device")
-        if not self.crossing and function in MOVES and self.crosses(seen, asked + ["cpu"] * (function is Tensor.cpu), kwargs):
+        if (
+            not self.crossing
+            and function in MOVES
+            and self.crosses(seen, asked + ["cpu"] * (function is Tensor.cpu), kwargs)
+        ):
             raise Waits(f"{function.__name__} carries a tensor between the devices")
         if (generator := kwargs.get("generator")) is not None:
             mine = "cuda" if isinstance(generator, Generator) else "cpu"

@@ -1,12 +1,19 @@
 """Every game on a GPU that is not there: nothing lies on the wrong device, and no round waits for the device."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from fake_device import Waits, nobody_waits, pretended
 from helpers import INNER, config_of, names, play, trainer_of, words_for
 from test_matrix import REMEDY, complaints_of, words_of
+from torch import nn
 
+from gan_lab import compat, machine
 from gan_lab.distributed import World
+from gan_lab.errors import ConfigError
+from gan_lab.loader import Ahead
+from gan_lab.settings import Trainer
 
 MODELS, LOSSES, PRECISIONS = names("model"), names("loss"), ("bf16", "fp16", "fp32")
 MOST = max(len(MODELS), len(LOSSES), len(PRECISIONS))
@@ -69,7 +76,6 @@ def test_all_penalties_and_views_at_once():
     [
         ["model=gan", "dataset=ring8"],
         ["model=dcgan", "trainer.placement=streamed", "trainer.accumulate=2", "trainer.clip=1.0"],
-        ["model=cgan", "dataset=shapes", "model.condition=attributes", "model.num_conditions=9"],
         ["model=sgan", "dataset=few_labels", "model.virtual=1.0"],
         ["model=gan", "model.generator.norm=virtual", "model.discriminator.minibatch=discrimination"],
         ["model=resnet", "model.generator.attention=[8]", "model.discriminator.attention=[8]"],
@@ -127,7 +133,7 @@ def planted(device, plant):
 
 
 FAULTS = {
-    "a tensor of the CPU": (lambda batch, loss: (batch["image"] * torch.rand(8, 1, 1, 1)).sum(), "two different"),
+    "a tensor of the CPU": (lambda batch, loss: (batch["image"] * torch.rand(8, 1, 1, 1)).sum(), "two devices"),
     "a generator of the CPU": (
         lambda batch, loss: torch.rand(1, generator=torch.Generator(), device="cuda").sum(),
         "Expected a 'cuda' device type for generator but found 'cpu'",
@@ -154,7 +160,9 @@ def test_a_fault_that_is_planted_is_found(name):
 
 def test_what_is_no_fault_is_none():
     with pretended() as device:
-        planted(device, lambda batch, loss: loss * torch.ones(()) + torch.rand(8, device="cuda").sum() + int(torch.ones(1)))
+        planted(
+            device, lambda batch, loss: loss * torch.ones(()) + torch.rand(8, device="cuda").sum() + int(torch.ones(1))
+        )
 
 
 def test_copies_from_memory_that_is_not_pinned_are_found(monkeypatch):
@@ -173,3 +181,44 @@ def test_half_precision_is_on():
         with torch.autocast("cuda", torch.bfloat16):
             assert trainer.game.discriminator.trunk(image).dtype == torch.bfloat16
             assert trainer.game.discriminator(image).dtype == torch.float32
+
+
+def test_a_thread_of_one_gpu_among_several_pins_for_it(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    for place in ("cpu", "cuda", "cuda:1"):
+        Ahead(1, torch.device(place)).pool.submit(lambda: None).result()
+    assert chosen == [torch.device("cuda:1")]
+
+
+# --- Settings of a GPU -----------------------------------------------------------------------------------------------
+
+
+def test_a_layer_without_a_deterministic_gradient_is_refused_on_a_gpu_alone():
+    words = ["model=cyclegan", "dataset=split_domains", "trainer.deterministic=true"]
+    with pretended(), pytest.raises(ConfigError) as found:
+        on_device(*words)
+    assert "source_to_image has ReflectionPad2d" in str(found.value)
+    assert [REMEDY.search(line)[1] for line in str(found.value).splitlines()] == ["trainer.deterministic=false"] * 2
+    assert complaints_of(words) == [], "a CPU is deterministic"
+    check_plays("model=dcgan", "trainer.deterministic=true")
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+def test_a_layer_that_interpolates_is_refused_by_its_mode(mode):
+    parts = SimpleNamespace(
+        settings=Trainer(deterministic=True), device="cuda", game=nn.Sequential(nn.Upsample(mode=mode))
+    )
+    assert bool([*compat.uncertain_kernels(parts)]) == (mode == "bilinear")
+
+
+@pytest.mark.parametrize(("word", "tf32"), [("highest", False), ("high", True), ("medium", True)])
+def test_one_setting_holds_for_matrices_and_convolutions(monkeypatch, word, tf32):
+    said = []
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", said.append)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", None)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    machine.tune_process(Trainer(matmul_precision=word), torch.device("cpu"), 1)
+    assert said == [], "a CPU multiplies in float32"
+    machine.tune_process(Trainer(matmul_precision=word), torch.device("cuda"), 1)
+    assert (said, torch.backends.cudnn.allow_tf32) == ([word], tf32)
