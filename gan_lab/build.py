@@ -140,7 +140,7 @@ def build_optimizer(config: dict, player: str, parameters: list[nn.Parameter]) -
     """The optimizer of one player: the `optimizer` group, or what `optimizer_overrides` says for this player.
 
     An override that names a `_target_` stands alone; without one it is laid over `optimizer`. Fused kernels are used
-    where the optimizer has them.
+    where the optimizer has them, else on a GPU those whose state lies there.
     """
     override = config["optimizer_overrides"].get(player, {})
     node = override if "_target_" in override else {**config["optimizer"], **override}
@@ -154,8 +154,11 @@ def build_optimizer(config: dict, player: str, parameters: list[nn.Parameter]) -
             f"{key}: {make.func.__name__} asks for the loss again and again within a step, which a game cannot answer. "
             "Choose optimizer=adam, for example."
         )
-    if "fused" in inspect.signature(make.func).parameters and not make.keywords.get("foreach"):
-        make = partial(make, **{"fused": True, **make.keywords})
+    known = inspect.signature(make.func).parameters
+    if "fused" in known and not make.keywords.get("foreach") and make.keywords.get("fused", True):
+        make = partial(make, fused=True)
+    elif "capturable" in known and parameters[0].is_cuda:  # all of its state lies on the device: see Seat.step_or_undo
+        make = partial(make, **{"capturable": True, **make.keywords})
     try:
         optimizer = make(parameters)
     except (ValueError, TypeError, RuntimeError) as error:

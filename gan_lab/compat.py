@@ -24,6 +24,7 @@ class Parts:
     settings: Trainer
     overrides: dict[str, dict]  # of the optimizer, by player
     world_size: int = 1
+    device: str = "cpu"  # or cuda
 
 
 def complaints(parts: Parts) -> list[str]:
@@ -212,6 +213,33 @@ def unknown_players(parts):
             )
 
 
+# What a GPU differentiates by additions in no certain order, and refuses to where the order is to be certain: the
+# layers behind the callers of `alertNotDeterministic` in torch 2.14.1, which max_pool2d, avg_pool2d and cdist are not
+UNCERTAIN = (
+    *(nn.ReflectionPad1d, nn.ReflectionPad2d, nn.ReflectionPad3d),
+    *(nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool2d, nn.AvgPool3d, nn.MaxPool3d),
+    *(nn.FractionalMaxPool2d, nn.FractionalMaxPool3d, nn.MaxUnpool2d, nn.MaxUnpool3d),
+    *(nn.UpsamplingBilinear2d, nn.CTCLoss),
+)
+
+
+def uncertain_kernels(parts):
+    """Some layers have no deterministic backward pass on a GPU."""
+    if not parts.settings.deterministic or parts.device != "cuda":
+        return
+    for name, network in parts.game.named_children():
+        found = [type(m).__name__ for m in network.modules() if isinstance(m, UNCERTAIN) or is_blurred(m)]
+        if found:
+            yield (
+                f"The {name} has {found[0]}, whose gradient has no deterministic kernel on a GPU. "
+                "Set trainer.deterministic=false."
+            )
+
+
+def is_blurred(layer):
+    return isinstance(layer, nn.Upsample) and layer.mode not in ("nearest", "nearest-exact")
+
+
 RULES = (
     missing_keys,
     unpaired,
@@ -228,6 +256,7 @@ RULES = (
     uneven_batch,
     small_dataset,
     single_samples,
+    uncertain_kernels,
     unknown_players,
 )
 

@@ -17,7 +17,7 @@ class Loader:
     end of an epoch is left out of it. What lies beside the rows without belonging to them (`Dataset.loose`) is dealt
     from a deck of its own, which is shuffled whenever it has been dealt. The global batch of `batch_size * accumulate`
     samples is sliced first by rank, then into micro-batches. `resident` data lies on the device as uint8; `streamed`
-    data is decoded ahead by threads.
+    data is decoded ahead by threads, for a GPU into pinned memory, from which it is copied while others compute.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Loader:
         self.mine = range(rank * accumulate, (rank + 1) * accumulate)
         self.resident = resident
         self.data = {k: v.to(self.device) for k, v in dataset.tensors().items()} if resident else {}
-        self.ahead = {} if resident else Ahead(workers)
+        self.ahead = {} if resident else Ahead(workers, self.device)
         self.epoch, self.order = None, None
         self.shuffled, self.deck = None, None
         self.waited = 0.0  # seconds for which training stood still because rows were not decoded yet
@@ -62,7 +62,8 @@ class Loader:
     def prepared(self, number, shard):
         epoch, indices = self.indices(number, shard)
         rows = self.rows(number, shard, indices, self.dealt(number, shard))
-        return self.dataset.prepare(rows, hashed(indices.to(self.device), self.seed, "augment", epoch))
+        bits = hashed(indices.to(self.device, non_blocking=True), self.seed, "augment", epoch)
+        return self.dataset.prepare(rows, bits)
 
     def indices(self, number, shard):
         """The epoch of a global batch, and the dataset's rows in one of its shards, [micro_batch]."""
@@ -92,21 +93,27 @@ class Loader:
         return torch.randperm(many, generator=torch.Generator().manual_seed(seed_of(self.seed, name, number)))
 
     def placed(self, order):
-        return order.to(self.device) if self.resident else order
+        return order.to(self.device) if self.resident else self.pinned(order)
 
     def rows(self, number, shard, indices, others):
         if self.resident:
             loose = self.dataset.loose
             return {n: values.index_select(0, others if n in loose else indices) for n, values in self.data.items()}
         started = time.monotonic()
-        rows = self.ahead.take((number, shard), lambda: self.dataset.dealt(indices, others))
+        rows = self.ahead.take((number, shard), lambda: self.decoded(indices, others))
         self.waited += time.monotonic() - started
         for later in range(number + 1, number + 1 + self.ahead.batches):
             for each in self.mine:
                 if not self.ahead.knows((later, each)):
                     soon = self.indices(later, each)[1], self.dealt(later, each)
-                    self.ahead.ask((later, each), lambda soon=soon: self.dataset.dealt(*soon))
+                    self.ahead.ask((later, each), lambda soon=soon: self.decoded(*soon))
         return {name: values.to(self.device, non_blocking=True) for name, values in rows.items()}
+
+    def decoded(self, indices, others):
+        return {name: self.pinned(values) for name, values in self.dataset.dealt(indices, others).items()}
+
+    def pinned(self, values):
+        return values.pin_memory() if self.device.type == "cuda" else values
 
 
 class Ahead:
@@ -114,8 +121,10 @@ class Ahead:
 
     batches = 4
 
-    def __init__(self, workers: int):
-        self.pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="decode")
+    def __init__(self, workers: int, device: torch.device):
+        # A new thread's GPU is the first one, whichever is its process's, and there it would pin memory
+        begin = (lambda: torch.cuda.set_device(device)) if device.type == "cuda" and device.index is not None else None
+        self.pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="decode", initializer=begin)
         self.asked: dict[tuple[int, int], Future] = {}
 
     def knows(self, key):

@@ -84,6 +84,10 @@ def tune_process(settings: Settings, device: torch.device, size: int) -> None:
         torch.cuda.set_device(device)
     if settings.threads or size > 1:
         torch.set_num_threads(settings.threads or max(1, (os.cpu_count() or 1) // size))
+    if device.type == "cuda":
+        # torch has TF32 for convolutions and not for matrices; here one setting holds for both
+        torch.set_float32_matmul_precision(settings.matmul_precision)
+        torch.backends.cudnn.allow_tf32 = settings.matmul_precision != "highest"
     torch.backends.cudnn.benchmark = not settings.deterministic
     if settings.deterministic and torch.cuda.is_available():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

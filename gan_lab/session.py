@@ -156,7 +156,8 @@ def assemble(config: dict, world: World) -> tuple[Trainer, Dataset]:
         game = build_game(config)
     except (MemoryError, RuntimeError) as error:
         raise translated(error, settings) from error
-    tell(compat.complaints(compat.Parts(dataset, game, settings, config["optimizer_overrides"], world.size)))
+    parts = compat.Parts(dataset, game, settings, config["optimizer_overrides"], world.size, world.device.type)
+    tell(compat.complaints(parts))
     if world.first:
         print(f"{config['run']['name']}: {dataset.describe()}", flush=True)
     layout = torch.channels_last if settings.channels_last else torch.preserve_format

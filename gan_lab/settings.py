@@ -33,6 +33,7 @@ class Trainer:
     device: str = "auto"  # auto, cpu, cuda or cuda:0
     devices: int | Literal["auto"] = 1  # processes to train with, one for each device
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: bf16 where the device has it natively
+    matmul_precision: Literal["highest", "high", "medium"] = "high"  # of what is float32 on a GPU: high is TF32
     placement: Literal["auto", "resident", "streamed"] = "auto"  # resident: the dataset lies on the device as uint8
     workers: int = 2  # threads that decode ahead when the data is streamed
     channels_last: bool = True  # memory format of images and convolutions

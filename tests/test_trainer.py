@@ -1,6 +1,7 @@
 """The loop: turns, shared batches, updates that are skipped, clipping, schedules, accumulation, bounds."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from gan_lab import watch as health
 from gan_lab.errors import ConfigError, DivergedError
 from gan_lab.logbook import Reporter
 from gan_lab.models import Terms
+from gan_lab.player import SMALL, Player, Seat, all_finite, lie_still
 from gan_lab.schedule import rate_of, turns_of
 
 # --- Turns -----------------------------------------------------------------------------------------------------------
@@ -214,6 +216,74 @@ def test_a_skipped_first_update_is_as_if_it_had_not_been(optimizer):
         seat.update(torch.tensor(float("nan")), 0, trainer.world.agree)
         for state in seat.optimizer.state.values():
             assert all((value == 0).all() for value in state.values())
+
+
+UPDATES = {
+    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01, momentum=0.5, centered=True),
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.5),
+    "sgd without momentum": lambda p: torch.optim.SGD(p, lr=0.1),
+    "adam": lambda p: torch.optim.Adam(p, lr=0.01, amsgrad=True, foreach=True),
+    "nadam": lambda p: torch.optim.NAdam(p, lr=0.01),
+    "adagrad": lambda p: torch.optim.Adagrad(p, lr=0.01, foreach=True),
+}
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_an_update_that_is_undone_is_as_one_that_was_never_taken(name):
+    """Weights and the optimizer's state, its count of steps too, bit for bit."""
+    states = []
+    for undone in (False, True):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 8, 3)).to(
+            memory_format=torch.channels_last
+        )
+        game = SimpleNamespace(players={"one": ("net",)}, net=net, one_loss=None)
+        player = Player("one", game)
+        seat = Seat(
+            "one", player, player, UPDATES[name](list(net.parameters())), torch.amp.GradScaler("cpu", enabled=False)
+        )
+        for step, spoiled in enumerate([0, 0, 1, 0, 1, 1, 0]):
+            for i, parameter in enumerate(net.parameters()):
+                parameter.grad = torch.randn_like(parameter)
+                if spoiled and i == step % 4:
+                    parameter.grad.view(-1)[0] = [float("nan"), float("inf")][step % 2]
+            seat.undoable = undone and step >= 2
+            seat.update(torch.tensor(1.0), step, lambda flag: flag)
+        states.append(fingerprint({"net": net.state_dict(), **seat.state_dict()}))
+        assert seat.report() == (3, 2)
+        assert torch.isfinite(torch.cat([p.detach().flatten() for p in net.parameters()])).all()
+    assert states[0] == states[1]
+
+
+def test_what_is_put_elsewhere_in_a_step_cannot_be_undone():
+    a, b, device = torch.zeros(1), torch.zeros(1), torch.device("cpu")
+    assert lie_still([a, b], [a, b], device)
+    assert not lie_still([a], [a, b], device), "made by the step"
+    assert not lie_still([a], [b], device), "another one in its place"
+    assert not lie_still([a, 1], [a, 1], device), "a number of the host"
+    assert not lie_still([a], [a], torch.device("cuda")), "on another device"
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [100, SMALL + 1])
+def test_what_is_finite_is_found_so_in_every_type(kind, size):
+    most = {torch.float16: 60_000.0}.get(kind, 1e30)
+    whole = [torch.full((size,), most, dtype=kind), torch.full((3,), most, dtype=kind)]
+    for loss in (torch.tensor(1.0), torch.tensor(1.0, dtype=kind)):
+        assert all_finite(whole, loss)
+        for bad in (float("nan"), float("inf"), -float("inf")):
+            broken = [whole[0].clone(), whole[1]]
+            broken[0][size // 2] = bad
+            assert not all_finite(broken, loss)
+            assert not all_finite(whole, torch.tensor(bad))
+
+
+def test_kernels_are_no_part_of_what_is_resumed():
+    state = made("optimizer.foreach=true", rounds=1).state_dict()
+    trainer = made()
+    trainer.load_state_dict(state)
+    assert all(group["fused"] for seat in trainer.seats for group in seat.optimizer.param_groups)
+    play(trainer, 1)
 
 
 def test_an_optimizer_that_asks_for_the_loss_again_is_a_sentence():

@@ -120,7 +120,7 @@ def findings(config: dict[str, Any]) -> tuple[int, list[str], "Data | None"]:
     """What keeps a configuration from training: an exit code, 0 if nothing does, the sentences; and its data."""
     from gan_lab import compat
     from gan_lab.build import build_game, build_optimizer, build_turns
-    from gan_lab.machine import device_count
+    from gan_lab.machine import device_count, device_of
     from gan_lab.player import Player
     from gan_lab.settings import Trainer
     from gan_lab.transfer import matched
@@ -144,7 +144,8 @@ def findings(config: dict[str, Any]) -> tuple[int, list[str], "Data | None"]:
     if game is not None and settings.init_from:
         attempt(lambda: matched(game, settings.init_from))
     if game is not None and data is not None and (data.is_there or set(game.needs) <= set(data.dataset.gives)):
-        parts = compat.Parts(data.dataset, game, settings, config["optimizer_overrides"], size or 1)
+        device = attempt(lambda: device_of(settings).type) or "cpu"
+        parts = compat.Parts(data.dataset, game, settings, config["optimizer_overrides"], size or 1, device)
         errors += map(ConfigError, compat.complaints(parts))
     codes = {error.exit_code for error in errors}
     code = codes.pop() if len(codes) == 1 else ConfigError.exit_code if codes else 0

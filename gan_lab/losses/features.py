@@ -51,7 +51,10 @@ def layer_gap(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def rectified(critic: nn.Module, x: Tensor) -> list[Tensor]:
-    """What the rectifiers of a critic's trunk give, [N, ...] each; the first one's only where there is no other."""
+    """What the rectifiers of a critic's trunk give, [N, ...] each; the first one's only where there is no other.
+
+    The trunk is called by itself: a compiled critic's own call does not know hooks that came after it was compiled.
+    """
     seen, kinds = [], nn.ReLU | nn.LeakyReLU
     layers = [layer for layer in critic.trunk.modules() if isinstance(layer, kinds)]
     handles = [
@@ -59,7 +62,7 @@ def rectified(critic: nn.Module, x: Tensor) -> list[Tensor]:
         for layer in layers[1:] or layers
     ]
     try:
-        critic(x)
+        critic.trunk(x)
     finally:
         for handle in handles:
             handle.remove()

@@ -10,6 +10,7 @@ from gan_lab.networks.batch_layers import minibatch_layer, reference_layers
 from gan_lab.networks.conditional import second_head, total
 from gan_lab.networks.dcgan import HEADS, unknown_head
 from gan_lab.networks.layers import add_spectral_norm, check_counts, dcgan_init, halvings, norm2d, pair
+from gan_lab.networks.precision import in_float32
 
 
 class Generator(nn.Module):
@@ -102,4 +103,4 @@ class Discriminator(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         x = self.trunk(image)
-        return self.head(self.minibatch(x)).flatten(), self.says(x)
+        return in_float32(self.head, self.minibatch(x)).flatten(), in_float32(self.says, x)

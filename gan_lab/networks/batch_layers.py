@@ -8,6 +8,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from gan_lab.networks.precision import in_float32
+
 MINIBATCH = ("none", "discrimination", "stddev")
 
 
@@ -32,7 +34,8 @@ class MinibatchDiscrimination(nn.Module):
         self.tensor = nn.Parameter(columns)  # no layer, so that spectral norm and initial weights leave it alone
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = (x.flatten(1) @ self.tensor).unflatten(1, (self.kernels, -1)).transpose(0, 1)  # [kernels, N, dims]
+        rows = in_float32(torch.matmul, x.flatten(1), self.tensor)
+        rows = rows.unflatten(1, (self.kernels, -1)).transpose(0, 1)  # [kernels, N, dims]
         distance = torch.cdist(rows, rows, p=1.0)  # [kernels, N, N]
         return beside(x, ((-distance).exp().sum(dim=2) - 1).t())  # without the sample itself
 

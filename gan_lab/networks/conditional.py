@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from gan_lab.networks import dcgan
 from gan_lab.networks.layers import MeanPool, add_spectral_norm, dcgan_init
+from gan_lab.networks.precision import in_float32
 
 
 class Generator(dcgan.Generator):
@@ -75,7 +76,8 @@ class Discriminator(dcgan.Discriminator):
     def forward(self, image: Tensor, condition: Tensor) -> Tensor:
         told = self.embed(condition.to(image.dtype) * self.seen)
         x = self.trunk(self.beside(image, told))
-        return self.head(self.minibatch(x)).flatten() + self.projection(x.sum(dim=(2, 3)), told)
+        score = in_float32(self.head, self.minibatch(x)).flatten()
+        return score + in_float32(self.projection, x.sum(dim=(2, 3)), told)
 
 
 class TwoHeaded(dcgan.Discriminator):
@@ -102,7 +104,7 @@ class TwoHeaded(dcgan.Discriminator):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         x = self.trunk(image)
-        return self.head(self.minibatch(x)).flatten(), self.says(x)
+        return in_float32(self.head, self.minibatch(x)).flatten(), in_float32(self.says, x)
 
 
 class Classifier(dcgan.Discriminator):
@@ -133,7 +135,7 @@ class Classifier(dcgan.Discriminator):
             add_spectral_norm(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.head(self.trunk(image))
+        return in_float32(self.head, self.trunk(image))
 
 
 class ConditionalBatchNorm(nn.Module):
@@ -150,8 +152,8 @@ class ConditionalBatchNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(num_conditions, channels))
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        scale, shift = 1 + condition @ self.weight, condition @ self.bias
-        return self.norm(x) * scale[..., None, None] + shift[..., None, None]
+        gain, shift = (in_float32(torch.matmul, condition, of)[..., None, None] for of in (self.weight, self.bias))
+        return (self.norm(x) * (1 + gain) + shift).to(x.dtype)
 
 
 class Projection(nn.Module):

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from gan_lab.networks.batch_layers import minibatch_layer, reference_layers
 from gan_lab.networks.layers import SumPool, add_spectral_norm, check_counts, dcgan_init, halvings, norm2d, pair
+from gan_lab.networks.precision import in_float32
 
 
 class Generator(nn.Module):
@@ -95,7 +96,7 @@ class Discriminator(nn.Module):
             add_spectral_norm(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.head(self.minibatch(self.trunk(image))).flatten()
+        return in_float32(self.head, self.minibatch(self.trunk(image))).flatten()
 
 
 HEADS = {

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from gan_lab.networks import dcgan
 from gan_lab.networks.layers import add_spectral_norm, dcgan_init
+from gan_lab.networks.precision import in_float32
 
 
 class Encoder(nn.Module):
@@ -22,7 +23,7 @@ class Encoder(nn.Module):
         self.project.apply(dcgan_init)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.project(self.trunk(image))
+        return in_float32(self.project, self.trunk(image))
 
 
 class GaussianEncoder(Encoder):
@@ -72,4 +73,4 @@ class JointDiscriminator(nn.Module):
     def forward(self, pair: Tensor) -> Tensor:
         latent = pair[:, self.channels :, 0, 0] * self.seen
         seen = self.trunk(pair[:, : self.channels]).flatten(1)
-        return self.head(torch.cat([seen, self.of_latent(latent)], dim=1)).flatten()
+        return in_float32(self.head, torch.cat([seen, self.of_latent(latent)], dim=1)).flatten()

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from gan_lab.networks.batch_layers import minibatch_layer, reference_layers
 from gan_lab.networks.layers import add_spectral_norm, check_counts, norm1d, pair
+from gan_lab.networks.precision import in_float32
 
 
 class Generator(nn.Module):
@@ -74,4 +75,4 @@ class Discriminator(nn.Module):
             add_spectral_norm(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.minibatch(self.trunk(x))).flatten()
+        return in_float32(self.head, self.minibatch(self.trunk(x))).flatten()

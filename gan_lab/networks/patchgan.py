@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_lab.networks.layers import add_spectral_norm, check_counts, dcgan_init, norm2d, pair
+from gan_lab.networks.precision import in_float32
 
 FIELDS = {9 * 2**n - 2: n for n in range(1, 6)}  # receptive field: how many layers halve; 16, 34, 70, 142, 286
 USUAL = 70
@@ -53,7 +54,7 @@ class Discriminator(nn.Module):
 
     def forward(self, image: Tensor, source: Tensor | None = None) -> Tensor:
         shown = image if source is None else torch.cat([image, source.to(image.dtype) * self.seen], dim=1)
-        return self.head(self.trunk(shown))
+        return in_float32(self.head, self.trunk(shown))
 
 
 def field_of(receptive_field: int | str | None, image_size: int | list[int]) -> int:

@@ -8,6 +8,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 
 from gan_lab.networks.conditional import Projection
 from gan_lab.networks.layers import check_counts, halvings, pair
+from gan_lab.networks.precision import in_float32
 
 
 class Generator(nn.Module):
@@ -95,7 +96,7 @@ class Discriminator(nn.Module):
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
         told = () if condition is None else (condition,)
-        return self.score(self.head(self.trunk(image)), *told)
+        return self.score(in_float32(self.head, self.trunk(image)), *told)
 
 
 class Beside(nn.Module):

@@ -10,6 +10,7 @@ from gan_lab.networks.attention import SelfAttention
 from gan_lab.networks.batch_layers import minibatch_layer, reference_layers
 from gan_lab.networks.conditional import ConditionalBatchNorm, Projection
 from gan_lab.networks.layers import MeanPool, SumPool, add_spectral_norm, check_counts, halvings, norm2d, pair
+from gan_lab.networks.precision import in_float32
 
 
 class Generator(nn.Module):
@@ -142,7 +143,7 @@ class Discriminator(nn.Module):
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
         told = () if condition is None else (condition,)
         x = self.minibatch(self.trunk(image))
-        return self.head(x).flatten() + self.projection(x, *told)
+        return in_float32(self.head, x).flatten() + in_float32(self.projection, x, *told)
 
 
 class TwoHeaded(Discriminator):
@@ -157,7 +158,7 @@ class TwoHeaded(Discriminator):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         x = self.trunk(image)
-        return self.head(self.minibatch(x)).flatten(), self.says(x)
+        return in_float32(self.head, self.minibatch(x)).flatten(), in_float32(self.says, x)
 
 
 class UpBlock(nn.Module):
