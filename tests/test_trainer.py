@@ -246,7 +246,7 @@ def test_an_update_that_is_undone_is_as_one_that_was_never_taken(name):
             for i, parameter in enumerate(net.parameters()):
                 parameter.grad = torch.randn_like(parameter)
                 if spoiled and i == step % 4:
-                    parameter.grad.view(-1)[0] = [float("nan"), float("inf")][step % 2]
+                    parameter.grad[(0,) * parameter.dim()] = [float("nan"), float("inf")][step % 2]
             seat.undoable = undone and step >= 2
             seat.update(torch.tensor(1.0), step, lambda flag: flag)
         states.append(fingerprint({"net": net.state_dict(), **seat.state_dict()}))
