@@ -93,7 +93,8 @@ class Loader:
         return torch.randperm(many, generator=torch.Generator().manual_seed(seed_of(self.seed, name, number)))
 
     def placed(self, order):
-        return order.to(self.device) if self.resident else self.pinned(order)
+        order = self.pinned(order)
+        return order.to(self.device, non_blocking=True) if self.resident else order
 
     def rows(self, number, shard, indices, others):
         if self.resident:

@@ -76,7 +76,7 @@ def test_all_penalties_and_views_at_once():
     [
         ["model=gan", "dataset=ring8"],
         ["model=dcgan", "trainer.placement=streamed", "trainer.accumulate=2", "trainer.clip=1.0"],
-        ["model=sgan", "dataset=few_labels", "model.virtual=1.0"],
+        ["model=sgan", "dataset=few_labels", "dataset.num_labelled=10", "model.virtual=1.0"],
         ["model=gan", "model.generator.norm=virtual", "model.discriminator.minibatch=discrimination"],
         ["model=resnet", "model.generator.attention=[8]", "model.discriminator.attention=[8]"],
         ["model=cyclegan", "dataset=split_domains", "model.reuse_fakes=true", "model.pool=4"],
