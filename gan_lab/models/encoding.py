@@ -39,7 +39,7 @@ class VAEGAN(Encoding):
     Three players, each with its own loss (algorithm 1): the encoder minimises L_prior + L_llike, the generator, which
     is the decoder, gamma * L_llike - L_GAN, the discriminator -L_GAN, in which samples of both the prior and the
     posterior are fake; without `judge_rebuilt` those of the prior alone, for the generator too, as in the official code
-    for faces. That the critic learns nothing from L_llike, nor the encoder from L_GAN (section 3.3), needs no
+    for faces. That the critic learns nothing from L_llike, nor the encoder from L_GAN, needs no
     stop-gradient: whoever is not at turn is frozen.
 
     The encoder returns (means, log variances), each [N, latent_dim]. L_llike is half the squared distance of what the
@@ -113,7 +113,7 @@ class VAEGAN(Encoding):
 
 
 class BiGAN(Encoding):
-    """An encoder that learns with the game. Donahue et al. 2017 (arXiv 1605.09782), equations 3 and 4.
+    """An encoder that learns with the game. Donahue et al. 2017 (arXiv 1605.09782), equations 2 and 3.
 
     The discriminator tells (x, E(x)) from (G(z), z); generator and encoder, one player, want both pairs taken for the
     other kind. A pair is shown as one tensor, [N, C + latent_dim, H, W]: an image and its latent as further channels,
