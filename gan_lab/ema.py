@@ -16,7 +16,7 @@ class Ema(nn.Module):
     `half_life_images`: after this many images a weight counts half, at every batch size. `ramp`: early on the
     half-life is at most this share of the images seen (Karras et al. 2020, official code). Parameters are averaged in
     float32, buffers copied, but for batch norm: averaged weights have statistics of their own, which are gathered on
-    one batch at each update (as Brock et al. 2019, arXiv 1809.11096, appendix D, do once at the end). A half-life of
+    one batch at each update (as Brock et al. 2019, arXiv 1809.11096, appendix, do once at the end). A half-life of
     None follows without averaging.
     """
 
