@@ -216,7 +216,7 @@ def test_a_layer_that_interpolates_is_refused_by_its_mode(mode):
 def test_one_setting_holds_for_matrices_and_convolutions(monkeypatch, word, tf32):
     said = []
     monkeypatch.setattr(torch, "set_float32_matmul_precision", said.append)
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", None)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", not tf32)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
     machine.tune_process(Trainer(matmul_precision=word), torch.device("cpu"), 1)
     assert said == [], "a CPU multiplies in float32"
