@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from unittest import mock
 
 import torch
-from torch import Tensor
+from torch import Tensor, cuda
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_iter
@@ -100,7 +100,7 @@ def pretended() -> Iterator[Apart]:
             (torch.Tensor, "pin_memory", lambda x: apart.pin(x)),
             (torch.cuda, "is_bf16_supported", lambda *args, **kwargs: True),
             (torch.cuda, "manual_seed", lambda seed: None),
-            (torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
+            (cuda.amp.common, "amp_definitely_not_available", lambda: False),
         ):
             stack.enter_context(mock.patch.object(place, name, stand_in))
         yield stack.enter_context(apart)
