@@ -60,9 +60,8 @@ class Loader:
     def prepared(self, number, shard):
         epoch, indices = self.indices(number, shard)
         rows = self.rows(number, shard, indices)
-        return self.dataset.prepare(
-            rows, hashed(indices.to(self.device, non_blocking=True), self.seed, "augment", epoch)
-        )
+        indices = indices.to(self.device, non_blocking=True)
+        return self.dataset.prepare(rows, hashed(indices, self.seed, "augment", epoch))
 
     def indices(self, number, shard):
         """The epoch of a global batch, and the dataset's rows in one of its shards, [micro_batch]."""

@@ -49,10 +49,10 @@ def test_gains_of_a_condition_are_not_rounded():
     x, told = torch.randn(4, 2048, 4, 4), torch.ones(4, 1)
     with torch.autocast("cpu", torch.bfloat16):
         rounded = (1 + told @ norm.weight)[0].unique()
-        shown = norm(x)
-        assert norm(x.bfloat16()).dtype == torch.bfloat16
+        shown = norm(x, told)
+        assert norm(x.bfloat16(), told).dtype == torch.bfloat16
     assert len(rounded) < 20
-    torch.testing.assert_close(shown, norm(x), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(shown, norm(x, told), atol=1e-5, rtol=1e-5)
     assert len((shown / norm.norm(x)).mean(dim=(0, 2, 3)).unique()) > 1900
 
 
