@@ -56,11 +56,8 @@ class Apart(TorchFunctionMode):
         to_device = any(torch.device(x).type == "cuda" for x in asked)
         if not self.crossing and pretended and function in READS:
             raise Waits(f"{function.__name__} reads a number of the device")
-        if (
-            not self.crossing
-            and function in MOVES
-            and self.crosses(seen, asked + ["cpu"] * (function is Tensor.cpu), kwargs)
-        ):
+        goals = [*asked, "cpu"] if function is Tensor.cpu else asked
+        if not self.crossing and function in MOVES and self.crosses(seen, goals, kwargs):
             raise Waits(f"{function.__name__} carries a tensor between the devices")
         if (generator := kwargs.get("generator")) is not None:
             mine = "cuda" if isinstance(generator, Generator) else "cpu"
@@ -74,10 +71,10 @@ class Apart(TorchFunctionMode):
         with self.fake if pretended or to_device else contextlib.nullcontext():
             return function(*args, **kwargs)
 
-    def crosses(self, seen, asked, kwargs):
+    def crosses(self, seen, goals, kwargs):
         """Whether a move has to wait: it does not where it is from pinned memory and need not block."""
         tensors = [x for x in seen if isinstance(x, Tensor)]
-        places = {x.device.type for x in tensors} | {torch.device(x).type for x in asked}
+        places = {x.device.type for x in tensors} | {torch.device(x).type for x in goals}
         real = [x for x in tensors if not isinstance(x, FakeTensor)]
         free = kwargs.get("non_blocking") and real and all(address(x) in self.pinned for x in real)
         return len(places) > 1 and not free

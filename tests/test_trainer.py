@@ -234,14 +234,12 @@ def test_an_update_that_is_undone_is_as_one_that_was_never_taken(name):
     states = []
     for undone in (False, True):
         torch.manual_seed(0)
-        net = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 8, 3)).to(
-            memory_format=torch.channels_last
-        )
+        net = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 8, 3))
+        net.to(memory_format=torch.channels_last)
         game = SimpleNamespace(players={"one": ("net",)}, net=net, one_loss=None)
         player = Player("one", game)
-        seat = Seat(
-            "one", player, player, UPDATES[name](list(net.parameters())), torch.amp.GradScaler("cpu", enabled=False)
-        )
+        scaler = torch.amp.GradScaler("cpu", enabled=False)
+        seat = Seat("one", player, player, UPDATES[name](list(net.parameters())), scaler)
         for step, spoiled in enumerate([0, 0, 1, 0, 1, 1, 0]):
             for i, parameter in enumerate(net.parameters()):
                 parameter.grad = torch.randn_like(parameter)
