@@ -12,7 +12,7 @@ from gan_lab import checkpoint
 from gan_lab.choices import find_run, stored
 from gan_lab.datasets import Dataset
 from gan_lab.errors import CheckpointError, ConfigError
-from gan_lab.models import FromRun, Game
+from gan_lab.models import FromRun, Game, as_game
 from gan_lab.schedule import turns_of
 from gan_lab.settings import Trainer
 from gan_lab.signatures import OURS, look_here, within
@@ -129,11 +129,10 @@ def build_game(config: dict) -> Game:
     objective = build(config["loss"], trust, key="loss", problems=problems)
     game = build(config["model"], trust, key="model", problems=problems, objective=objective)
     tell(problems)
-    if not isinstance(game, Game):
-        raise ConfigError(
-            f"model._target_={config['model']['_target_']} is not a game: it must extend gan_lab.models.Game."
-        )
-    return game.train()
+    try:
+        return as_game(game).train()
+    except TypeError as error:
+        raise ConfigError(f"model._target_={config['model']['_target_']} is not a game: {error}.") from error
 
 
 def build_optimizer(config: dict, player: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:

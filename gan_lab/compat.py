@@ -9,9 +9,7 @@ from gan_lab.datasets import Dataset
 from gan_lab.losses.augment import DiffAugment
 from gan_lab.losses.views import Packing
 from gan_lab.models import Game
-from gan_lab.networks import r3gan
 from gan_lab.networks.batch_layers import MinibatchDiscrimination
-from gan_lab.networks.conditional import ConditionalBatchNorm, Projection
 from gan_lab.settings import Trainer
 
 
@@ -32,7 +30,6 @@ def complaints(parts: Parts) -> list[str]:
     return [complaint for rule in RULES for complaint in rule(parts)]
 
 
-ASKING = ConditionalBatchNorm | Projection | r3gan.Beside  # layers that want a condition
 GIVING = {"source": "degraded", "known_image": "few_labels", "attributes": "shapes"}  # a dataset that has this key
 
 
@@ -87,7 +84,7 @@ def conditions_to_nobody(parts):
         return
     for names in parts.game.players.values():
         for name in names:
-            if any(isinstance(m, ASKING) for m in getattr(parts.game, name).modules()):
+            if any(getattr(m, "asks_condition", False) for m in getattr(parts.game, name).modules()):
                 yield (
                     f"The {name} has num_conditions, and this model tells it none. Set model.{name}.num_conditions=0."
                 )

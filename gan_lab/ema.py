@@ -31,14 +31,15 @@ class Ema(nn.Module):
     def update(self, game: Game, new_images: int, images: int, batch: dict[str, Tensor]) -> None:
         """Follow the game's networks, after `new_images` more images and `images` in all, of which `batch` are some."""
         weight = 1 - self.decay(new_images, images)
-        own = self.norms if weight < 1 else []
+        own = set(self.norms) if weight < 1 else set()
         for name, average in self.networks.items():
             network = getattr(game, name)
             torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), weight)
             for module, other in zip(average.modules(), network.modules(), strict=True):
+                if module in own:
+                    continue
                 for mine, its in zip(module.buffers(recurse=False), other.buffers(recurse=False), strict=True):
-                    if not any(module is norm for norm in own):
-                        mine.copy_(its)
+                    mine.copy_(its)
         if own:
             self.gather(game, images, batch, momentum=max(MOMENTUM, new_images / images))
 

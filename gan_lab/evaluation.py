@@ -15,7 +15,6 @@ from gan_lab.build import build_dataset
 from gan_lab.datasets import Dataset
 from gan_lab.datasets.base import chosen, in_play
 from gan_lab.datasets.download import download_file
-from gan_lab.datasets.stacked import Stacked
 from gan_lab.errors import ConfigError, DataError
 from gan_lab.metrics import (
     Extractor,
@@ -36,7 +35,7 @@ from gan_lab.metrics.judgement import OF_PAIRS
 from gan_lab.metrics.neighbours import diversity, nearest
 from gan_lab.metrics.pairs import pair_figures
 from gan_lab.metrics.store import digest, kept
-from gan_lab.models import Game, SourceGame
+from gan_lab.models import Game
 from gan_lab.nested import levels, with_known
 from gan_lab.run import Run
 
@@ -114,7 +113,7 @@ class Judge:
     @property
     def chosen(self) -> Tensor:
         """The rows of real pictures that are looked at: all, or a fixed choice."""
-        return torch.randperm(len(self.reference), generator=torch.Generator().manual_seed(0))[: self.most]
+        return chosen(len(self.reference), self.most)
 
     def batches(self) -> Iterator[Tensor]:
         """Real pictures as bytes, uint8 [N, C, H, W], in the order of `chosen`."""
@@ -138,14 +137,13 @@ def evaluate(
     pixels, points by the truth. `seed` moves on to other latents. Raises ConfigError, DataError.
     """
     reference, split = reference_of(run.config, run.dataset, say, reference)
-    stacked = isinstance(run.dataset, Stacked)
-    n = n or (run.dataset.exact_samples or (SAMPLES_STACKED if stacked else SAMPLES))
+    n = n or run.dataset.exact_samples or (SAMPLES if run.dataset.digits is None else SAMPLES_STACKED)
     looker = extractor_of(extractor, run.config, run.dataset, inception_weights)
     seeds = range(FIRST_SEED + seed * 1_000_000, FIRST_SEED + seed * 1_000_000 + n)
     made = Judge(reference, split, looker, device=run.device)
     facts = {"step": run.state["step"], "weights": run.weights, "batch_norm": run.batch_norm, "seed": seeds[0]}
     figures = made.figures(drawn(run.game, materials(run.game, reference, seeds)), **facts)
-    if isinstance(run.game, SourceGame):
+    if run.game.translators:
         figures += translated(run, reference, seeds, figures[0])
     if looker is not None and run.game.condition == "label" and looker.classes == run.dataset.num_classes:
         figures += obedience(run, made, seeds[:CONDITIONED], figures[0])
@@ -190,17 +188,9 @@ def pictures_of(dataset: Dataset, rows: Tensor) -> Iterator[Tensor]:
 
 def materials(game: Game, dataset: Dataset, seeds: range) -> Tensor:
     """What samples are made of: the latents of seeds; of a game that translates, as many sources of the data."""
-    if not isinstance(game, SourceGame):
+    if not game.translators:
         return game.draw_latents(seeds)
-    return in_play(dataset.plain(played(dataset, seeds))["source"]).to(game.noise.device)
-
-
-def played(dataset: Dataset, seeds: range) -> Tensor:
-    """The rows whose sources are translated, as many as there are seeds or all; shuffled where `look` keeps a part."""
-    count = min(len(seeds), len(dataset))
-    if count <= seen.KEPT:
-        return chosen(len(dataset), count)
-    return torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))[:count]
+    return in_play(dataset.plain(chosen(len(dataset), len(seeds)))["source"]).to(game.noise.device)
 
 
 @torch.no_grad()
@@ -213,7 +203,7 @@ def translated(run: Run, reference: Dataset, seeds: range, like: Figure) -> list
     sources = materials(run.game, reference, seeds)
     made, values = torch.cat([*drawn(run.game, sources)]).cpu(), {}
     if reference.paired:
-        wanted = in_play(reference.plain(played(reference, seeds))["image"])
+        wanted = in_play(reference.plain(chosen(len(reference), len(seeds)))["image"])
         values |= {f"{name}/pairs": value for name, value in nearness(made, wanted).items()}
     truth = reference.truth(sources.cpu())
     if truth is not None:
@@ -353,7 +343,7 @@ def labelled(config: dict, dataset: Dataset, key: str = "label") -> Labelled:
     is_whole = bool(settings) and settings[0]["split"] == "train" and settings[0].get("share", 1.0) == 1.0
     train = dataset if is_whole else other_split(config, "train")
     train, test = digits_of(train or dataset), digits_of(other_split(config, "test")) if train else None
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
+    order = chosen(len(train))
     fifth = 0 if test else len(train) // 5
     held = chosen(len(test), LEARNT[1]) if test else order[:fifth][: LEARNT[1]]
     learnt, examined = train.plain(order[fifth:][: LEARNT[0]]), (test or train).plain(held)
@@ -364,7 +354,7 @@ def labelled(config: dict, dataset: Dataset, key: str = "label") -> Labelled:
 
 def digits_of(dataset: Dataset | None) -> Dataset | None:
     """The grey digits of a stacked set, from which a judge of one colour learns; any other set as it is."""
-    return dataset.digits if isinstance(dataset, Stacked) else dataset
+    return dataset.digits if dataset is not None and dataset.digits is not None else dataset
 
 
 # ---- extractors -----------------------------------------------------------------------------------------------------
@@ -389,7 +379,7 @@ def extractor_of(
     if name == "inception":
         return inception.Inception(inception_weights or fetched_weights())
     grey = classifier(labelled(config, dataset), seed, architecture)
-    return PerColour(grey) if isinstance(dataset, Stacked) else grey
+    return grey if dataset.digits is None else PerColour(grey)
 
 
 def fetched_weights() -> Path:

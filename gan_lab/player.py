@@ -137,5 +137,5 @@ def total(x):
 def lie_still(before: list, after: list, device: torch.device) -> bool:
     """Whether a step left all that it changes in the same tensors, all on the device."""
     return len(before) == len(after) and all(
-        a is b and isinstance(a, Tensor) and a.device == device for a, b in zip(before, after, strict=True)
+        a is b and torch.is_tensor(a) and a.device == device for a, b in zip(before, after, strict=True)
     )

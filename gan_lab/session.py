@@ -9,6 +9,7 @@ import torch
 from gan_lab import __version__, checkpoint, compat
 from gan_lab.build import build_dataset, build_game, build_optimizer, build_turns, tell
 from gan_lab.datasets import Dataset
+from gan_lab.datasets.base import chosen
 from gan_lab.distributed import World
 from gan_lab.ema import Ema
 from gan_lab.errors import CheckpointError, ConfigError, DivergedError
@@ -276,9 +277,9 @@ def watched(settings: Settings) -> int:
 
 def fixed_batch(dataset: Dataset, count: int, device) -> dict:
     """The same real samples at every preview."""
-    chosen = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))[:count]
-    rows = {name: values.to(device) for name, values in dataset.rows(chosen).items()}
-    return dataset.prepare(rows, torch.zeros(len(chosen), dtype=torch.int64, device=device))
+    indices = chosen(len(dataset), count)
+    rows = {name: values.to(device) for name, values in dataset.rows(indices).items()}
+    return dataset.prepare(rows, torch.zeros(len(indices), dtype=torch.int64, device=device))
 
 
 def opening(config: dict, trainer: Trainer, dataset: Dataset, seconds: float | None) -> str:

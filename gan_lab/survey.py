@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gan_lab import pictures
 from gan_lab.datasets import Dataset
+from gan_lab.datasets.base import chosen
 from gan_lab.datasets.points import density
 from gan_lab.loader import Loader
 from gan_lab.machine import free_memory
@@ -23,7 +24,7 @@ LISTED = 10  # copies that are named
 
 def survey(dataset: Dataset) -> Iterator[str]:
     """Sentences about a dataset; warnings begin with `warning:`."""
-    indices = chosen(dataset)
+    indices = looked_at(dataset)
     if len(indices) < len(dataset):
         yield f"looked at a sample of {len(indices):,}"
     found = Found()
@@ -33,11 +34,11 @@ def survey(dataset: Dataset) -> Iterator[str]:
     yield from balance(dataset)
 
 
-def chosen(dataset: Dataset) -> Tensor:
+def looked_at(dataset: Dataset) -> Tensor:
     """All rows, or a sample of a large set in ascending order."""
     if len(dataset) <= SAMPLE or dataset.nbytes <= min(WHOLE_BYTES, free_memory() / 2):
         return torch.arange(len(dataset))
-    return torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))[:SAMPLE].sort().values
+    return chosen(len(dataset), SAMPLE).sort().values
 
 
 class Found:

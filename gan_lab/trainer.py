@@ -123,7 +123,8 @@ class Trainer:
         seat.optimizer.zero_grad(set_to_none=True)
 
         # Add up the gradients of the micro-batches
-        total, self.game.turn = 0.0, self.turns_taken[seat.name]
+        total = 0.0
+        self.game.turn = self.turns_taken[seat.name]
         for i, batch in enumerate(batches):
             self.game.noise.at(step, seat.name, turn, shard=self.loader.mine[i], shards=self.loader.shards)
             with seat.hold(last=i == len(batches) - 1):
@@ -172,7 +173,6 @@ class Trainer:
         return {
             "step": self.step,
             "batches": self.batches,
-            "turns": dict(self.turns_taken),
             "seconds": self.seconds,
             "rollbacks": self.rollbacks,
             "game": self.game.state_dict(),
@@ -182,12 +182,7 @@ class Trainer:
 
     def load_state_dict(self, state: dict) -> None:
         self.step, self.batches, self.seconds = state["step"], state["batches"], state["seconds"]
-        self.turns_taken = dict(
-            state.get("turns")
-            or {  # none in checkpoints from before they were counted
-                seat.name: sum(map(self.turns[seat.name], range(self.step))) for seat in self.seats
-            }
-        )
+        self.turns_taken = {seat.name: sum(map(self.turns[seat.name], range(self.step))) for seat in self.seats}
         self.retry(state.get("rollbacks", 0))  # none in checkpoints from before there were any
         self.game.load_state_dict(state["game"])
         self.ema.load_state_dict(state["ema"])

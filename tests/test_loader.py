@@ -207,7 +207,7 @@ def test_partners_change_from_epoch_to_epoch_and_slices_equal_the_whole():
 
 @pytest.mark.parametrize("many", [20, 1000, 1270])
 def test_every_known_label_is_learned_equally_often(many):
-    """A partner by hash and modulo left 8 in 100 of 20,000 labels unseen, and 37 of all (measured on MNIST)."""
+    """A partner by hash and modulo left 8 in 100 of 20,000 labels unseen beside 50,000 pictures, and 37 of all."""
     data = build_dataset(config_of("dataset=few_labels", "dataset.of.split=train", f"dataset.num_labelled={many}"))
     loader = Loader(data, 64, resident=False)
     batches = [batch for number in range(3 * many // 64 + 1) for batch in loader.batch(number)]

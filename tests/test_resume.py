@@ -142,7 +142,7 @@ ABLATION = ["model=gan", "loss=logistic_r1", "trainer.precision=fp16", "trainer.
 
 def components(state):
     """The parts of a checkpoint, two levels deep where parts have names: game/generator, seat/generator/scaler."""
-    found = {name: (name,) for name in ("step", "batches", "turns", "rollbacks", "ema")}
+    found = {name: (name,) for name in ("step", "batches", "rollbacks", "ema")}
     found |= {f"game/{prefix}": ("game", prefix) for prefix in {name.partition(".")[0] for name in state["game"]}}
     for name in state:
         if name.startswith("seat/"):

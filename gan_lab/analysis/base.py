@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from gan_lab.datasets.base import chosen
 from gan_lab.errors import ConfigError
 from gan_lab.run import Run
 
@@ -42,8 +42,7 @@ def fresh(run: Run, n: int, seed: int) -> tuple[Tensor, Tensor]:
 
 def real(run: Run, n: int, seed: int = 0) -> Tensor:
     """A fixed choice of training pictures, [n, C, H, W] in [-1, 1]; all of them where there are fewer."""
-    chosen = torch.randperm(len(run.dataset), generator=torch.Generator().manual_seed(seed))[:n]
-    return as_played(run.dataset.plain(chosen)["image"])
+    return as_played(run.dataset.plain(chosen(len(run.dataset), n, seed))["image"])
 
 
 def as_played(stored: Tensor) -> Tensor:

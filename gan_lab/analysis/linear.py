@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from gan_lab.analysis.base import AT_ONCE, as_played
 from gan_lab.build import build_game
 from gan_lab.datasets import Dataset
+from gan_lab.datasets.base import chosen
 from gan_lab.errors import ConfigError
 from gan_lab.evaluation import reference_of
 from gan_lab.models import Game
@@ -28,17 +29,17 @@ def labelled_pictures(run: Run, n: int, n_test: int) -> tuple[Tensor, Tensor, Te
             "This look teaches a classifier, and this data has no labels: choose a run on labelled pictures."
         )
     reference, split = reference_of(run.config, run.dataset, lambda _: None)
-    order = torch.randperm(len(run.dataset), generator=torch.Generator().manual_seed(0))
+    order = chosen(len(run.dataset))
     if split == "test":
-        chosen, others = order[:n], torch.randperm(len(reference), generator=torch.Generator().manual_seed(1))[:n_test]
+        learnt, others = order[:n], chosen(len(reference), n_test, seed=1)
     else:
         n_test = min(n_test, len(order) // 3)
-        chosen, others = order[: min(n, len(order) - n_test)], order[len(order) - n_test :]
-    return *rows_of(run.dataset, chosen), *rows_of(reference, others)
+        learnt, others = order[: min(n, len(order) - n_test)], order[len(order) - n_test :]
+    return *rows_of(run.dataset, learnt), *rows_of(reference, others)
 
 
-def rows_of(dataset: Dataset, chosen: Tensor) -> tuple[Tensor, Tensor]:
-    rows = dataset.plain(chosen)
+def rows_of(dataset: Dataset, indices: Tensor) -> tuple[Tensor, Tensor]:
+    rows = dataset.plain(indices)
     return as_played(rows["image"]), rows["label"]
 
 

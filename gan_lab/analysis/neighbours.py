@@ -34,7 +34,7 @@ def neighbours(
     said = []
     reference, split = reference_of(run.config, run.dataset, said.append)
     if split == "test":
-        others = torch.randperm(len(reference), generator=torch.Generator().manual_seed(1))[:n]
+        others = chosen(len(reference), n, seed=1)
         unseen = looked(extractor, reference.plain(others)["image"].permute(0, 3, 1, 2))
         usual, whose = nearest(unseen, known())[0][:, 0], "pictures of the test split"
     else:

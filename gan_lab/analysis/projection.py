@@ -84,8 +84,7 @@ def errors(run: Run, latents: Tensor, goal: Tensor) -> Tensor:
 def held_out(run: Run, n: int) -> Tensor:
     """Pictures that were not trained on, or training pictures where nothing is held out, [n, C, H, W] in [-1, 1]."""
     reference, _ = reference_of(run.config, run.dataset, lambda _: None)
-    rows = torch.randperm(len(reference), generator=torch.Generator().manual_seed(2))[:n]
-    return as_played(reference.plain(rows)["image"])
+    return as_played(reference.plain(chosen(len(reference), n, seed=2))["image"])
 
 
 def picture_of(path: str, run: Run, mode: str | None = None) -> Tensor:

@@ -5,8 +5,8 @@ from torch import Tensor
 
 from gan_lab import pictures
 from gan_lab.analysis.base import AT_ONCE, Finding, as_played, distances
+from gan_lab.datasets.base import chosen
 from gan_lab.errors import ConfigError
-from gan_lab.models import SourceGame
 from gan_lab.models.sources import beside
 from gan_lab.run import Run
 
@@ -28,12 +28,11 @@ def steganography(
     noise's effect is enlarged in the picture, which has `rows` rows.
     """
     game, there = run.game, {"forth": "back", "back": "forth"}
-    if not isinstance(game, SourceGame) or set(game.translators) != set(there):
+    if set(game.translators) != set(there):
         raise ConfigError("what=steganography looks at ways back: choose a run of a two-way game, such as CycleGAN's.")
     if direction not in there:
         raise ConfigError(f"direction={direction} is not known; choose forth or back.")
-    chosen = torch.randperm(len(run.dataset), generator=torch.Generator().manual_seed(0))[:n]
-    start = as_played(run.dataset.plain(chosen)["source" if direction == "forth" else "image"])
+    start = as_played(run.dataset.plain(chosen(len(run.dataset), n))["source" if direction == "forth" else "image"])
     middle = moved(run, start, direction)
     back = lambda pictures: moved(run, pictures, there[direction])
     whole = back(middle)

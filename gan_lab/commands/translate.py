@@ -96,11 +96,10 @@ def planned(given: Path, output: Path, overwrite: bool):
 
 def check(run, options: Options) -> None:
     """ConfigError for a run that does not translate, or not in this direction."""
-    from gan_lab.models import SourceGame
     from gan_lab.networks.unet import redraw
 
     game = run.game
-    if not isinstance(game, SourceGame):
+    if not game.translators:
         raise ConfigError("this run makes pictures of latents and translates none: gan-lab sample draws from it.")
     if options.direction not in game.translators:
         known = " or ".join(game.translators)

@@ -27,6 +27,7 @@ class Dataset:
     paired = False  # whether source i belongs to image i
     loose: tuple[str, ...] = ()  # what lies beside a row and does not belong to it; training deals it anew
     source_channels: int | None = None
+    digits: "Dataset | None" = None  # the grey set of which each colour is a picture, where colours are judged apart
     exact_samples = 0  # how many generated samples `exact` wants to see; 0 where it has nothing to say
     exact_best: str | None = None  # which of its figures, higher being better, chooses a run's best checkpoint
 
@@ -175,8 +176,7 @@ class Stored(Dataset):
         if not 0 < share <= 1:
             raise ValueError(f"share={share} must lie above 0 and be 1 at most, for example 0.1.")
         if share < 1:
-            order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))
-            kept = order[: max(1, round(share * len(pixels)))].sort().values
+            kept = chosen(len(pixels), max(1, round(share * len(pixels)))).sort().values
             pixels, labels = pixels[kept], labels[kept]
         super().__init__(pixels.shape[3], (image_size, image_size), labels, classes, flip)
         self.pixels = pixels
@@ -188,14 +188,12 @@ class Stored(Dataset):
         return {"image": resize(self.pixels, self.image_size), "label": self.labels}
 
 
-def chosen(count: int, most: int) -> Tensor:
-    """The rows of a set of `count` of which at most `most` are looked at: all in their order, or a fixed random choice.
+def chosen(count: int, most: int | None = None, seed: int = 0) -> Tensor:
+    """A fixed random choice of at most `most` rows of a set of `count`, or all of them in a random order.
 
-    The first ones are no choice: folders and files are sorted by class.
+    The first rows are no choice: folders and files are sorted by class.
     """
-    if count <= most:
-        return torch.arange(count)
-    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:most]
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:most]
 
 
 def in_play(pixels: Tensor) -> Tensor:

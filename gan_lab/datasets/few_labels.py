@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gan_lab.datasets.base import Batch, Dataset, check_fact, in_play
+from gan_lab.datasets.base import Batch, Dataset, check_fact, chosen, in_play
 from gan_lab.datasets.nested import check_of
 from gan_lab.noise import hashed
 
@@ -43,9 +43,9 @@ class FewLabels(Dataset):
             )
         super().__init__(of.channels, of.image_size, of.labels, of.classes, of.flip)
         self.of, self.seed = of, seed
-        order = torch.randperm(len(of), generator=torch.Generator().manual_seed(seed))
-        chosen = [order[of.labels[order] == label][:each] for label in range(of.num_classes)]
-        self.known = torch.cat(chosen).sort().values  # [num_labelled]
+        order = chosen(len(of), seed=seed)
+        known = [order[of.labels[order] == label][:each] for label in range(of.num_classes)]
+        self.known = torch.cat(known).sort().values  # [num_labelled]
         self.known_images = of.rows(self.known)["image"]  # uint8 [num_labelled, H, W, C]
         mixed = hashed(torch.arange(len(of)), seed, "partner").argsort(stable=True)
         self.partner, self.cards = mixed % len(self.known), mixed.argsort()[: len(self.known)]

@@ -1,7 +1,7 @@
 """The rules of each game; networks are handed in."""
 
 from gan_lab.models.auxiliary import ACGAN
-from gan_lab.models.base import Game, Terms, losses
+from gan_lab.models.base import Game, Terms, as_game, losses
 from gan_lab.models.conditional import ConditionalGAN
 from gan_lab.models.cycle import CycleGAN
 from gan_lab.models.direct import Direct
@@ -30,5 +30,6 @@ __all__ = [
     "Pix2Pix",
     "SourceGame",
     "Terms",
+    "as_game",
     "losses",
 ]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gan_lab.losses import Objective, widened
 from gan_lab.losses.base import Before
-from gan_lab.noise import Noise
+from gan_lab.noise import Noise, seed_of
 
 
 class Terms:
@@ -52,6 +52,7 @@ class Game(nn.Module):
     condition: str | None = None  # the batch key of what samples are told to be; its latents carry a condition behind
     shows_images: bool = True  # false: the critic is shown more than images, which views of images cannot change
     needs_pairs: bool = False  # true: each source of the data must belong to its image
+    translators: dict[str, str] = {}  # by direction, the network that makes pictures of pictures; none: of latents
     reuse_fakes: bool = False  # true: the generator moves first and hands its fakes on to the critic
 
     def __init__(self, objective: Objective):
@@ -80,7 +81,7 @@ class Game(nn.Module):
         It is called under `using`, without gradients, and changes nothing else. A game whose samples do not pass
         through all averaged networks says more.
         """
-        first = self.noise.integers("calibrate", 1 << 40, (1,)).item()
+        first = seed_of(self.noise.seed, *self.noise.place, "calibrate") >> 24
         self.sample(self.draw_latents(range(first, first + len(batch[self.needs[0]]))))
 
     def preview(self, batch: dict[str, Tensor], latents: Tensor, step: int) -> dict[str, Tensor]:
@@ -166,6 +167,13 @@ class Game(nn.Module):
             for name, network in own.items():
                 setattr(self, name, network)
             self.train(training)
+
+
+def as_game(thing: object) -> Game:
+    """The same, known to be a game; TypeError for anything else."""
+    if not isinstance(thing, Game):
+        raise TypeError("it must extend gan_lab.models.Game")
+    return thing
 
 
 class Scoped:

@@ -22,7 +22,7 @@ class SourceGame(Game):
     """
 
     needs = ("source", "image")
-    translators = {"forth": "generator"}  # by direction, the network that translates
+    translators = {"forth": "generator"}
 
     def __init__(self, objective: Objective, source_channels: int, image_size: int | list[int], remember: int = 64):
         super().__init__(objective)

@@ -145,6 +145,8 @@ class ConditionalBatchNorm(nn.Module):
     each class has its own. Of several attributes the scales' differences from 1 and the shifts add up.
     """
 
+    asks_condition = True
+
     def __init__(self, channels: int, num_conditions: int):
         super().__init__()
         self.norm = nn.BatchNorm2d(channels, affine=False)
@@ -161,6 +163,8 @@ class Projection(nn.Module):
 
     Miyato and Koyama 2018 (arXiv 1802.05637), equation 3.
     """
+
+    asks_condition = True
 
     def __init__(self, num_conditions: int, features: int):
         super().__init__()

@@ -102,6 +102,8 @@ class Discriminator(nn.Module):
 class Beside(nn.Module):
     """Latents [N, D] and, behind them, what a linear layer makes of conditions [N, num_conditions]: [N, 2 * D]."""
 
+    asks_condition = True
+
     def __init__(self, num_conditions: int, latent_dim: int):
         super().__init__()
         self.embed = scaled_normal(nn.Linear(num_conditions, latent_dim, bias=False))

@@ -8,7 +8,7 @@ from proofs.points import spearman
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from gan_lab.datasets.base import in_play
+from gan_lab.datasets.base import chosen, in_play
 from gan_lab.evaluation import labelled, reference_of
 from gan_lab.metrics import Seen, look
 from gan_lab.metrics.classes import label_accuracy, purity
@@ -212,8 +212,7 @@ def unseen(run: Run) -> Iterator[Tensor]:
     """
     data = labelled(run.config, run.dataset)
     pictures = data.images if run.config["dataset"]["split"] == "test" else data.test_images
-    chosen = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(0))[:SAMPLES]
-    yield from pictures[chosen].split(500)
+    yield from pictures[chosen(len(pictures), SAMPLES)].split(500)
 
 
 @torch.no_grad()
