@@ -96,7 +96,7 @@ class Discriminator(nn.Module):
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
         told = () if condition is None else (condition,)
-        return self.score(in_float32(self.head, self.trunk(image)), *told)
+        return in_float32(self.score, in_float32(self.head, self.trunk(image)), *told)
 
 
 class Beside(nn.Module):
