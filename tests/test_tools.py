@@ -434,7 +434,7 @@ def test_a_large_set_is_judged_by_a_sample_and_says_so(monkeypatch):
     monkeypatch.setattr(survey, "WHOLE_BYTES", 1000)
     monkeypatch.setattr(survey, "SAMPLE", 50)
     assert next(survey.survey(Digits())) == "looked at a sample of 50"
-    assert len(survey.chosen(Digits()).unique()) == 50
+    assert len(survey.looked_at(Digits()).unique()) == 50
 
 
 def test_points_are_drawn_too(capsys):
