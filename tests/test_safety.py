@@ -1,11 +1,17 @@
-"""What a YAML file of somebody else may not do, whatever command composes it."""
+"""What opens somebody's machine or loses their work, and is therefore refused."""
+
+import io
+import zipfile
 
 import pytest
+from PIL import Image
 
 from gan_lab.choices import CONF
 from gan_lab.cli import main
+from gan_lab.commands.translate import planned
 from gan_lab.config import compose
-from gan_lab.errors import ConfigError
+from gan_lab.datasets.source import open_source
+from gan_lab.errors import ConfigError, DataError
 
 WRITE = "{_target_: pathlib.Path.write_text, self: {_target_: pathlib.Path, _args_: [MARK]}, data: x}"
 TOUCH = "{_target_: subprocess.Popen, args: [touch, MARK]}"
@@ -117,3 +123,32 @@ def test_hydras_own_choices_are_left_alone(foreign):
     for word in ("hydra/job_logging=default", "hydra/job_logging=disabled", "hydra/launcher=local"):
         foreign("hydra: {sweep: {dir: sweeps/x}, sweeper: {max_batch_size: 2}}")
         assert main(["validate", "--config-dir", "conf", "experiment=theirs", word, "-m", "seed=0,1"]) == 0
+
+
+# ---- archives -------------------------------------------------------------------------------------------------------
+
+
+def zipped(path, *names):
+    picture = io.BytesIO()
+    Image.new("L", (8, 8)).save(picture, "PNG")
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, picture.getvalue())
+    return path
+
+
+@pytest.mark.parametrize("name", ["/tmp/x.png", "../x.png", "a/../../x.png", "a/..", "C:/x.png", "c:x.png"])
+@pytest.mark.parametrize("separator", ["/", "\\"])
+def test_an_archive_whose_names_lead_out_of_it_is_refused(tmp_path, name, separator):
+    path = zipped(tmp_path / "hostile.zip", "good.png", name.replace("/", separator))
+    with pytest.raises(DataError, match="leads out of it"):
+        open_source(path)
+    with pytest.raises(DataError, match="leads out of it"):
+        planned(path, tmp_path / "output", overwrite=False)
+
+
+def test_a_zip_of_windows_has_folders_and_can_be_read(tmp_path):
+    source = open_source(zipped(tmp_path / "windows.zip", "cats\\1.png", "dogs\\..x\\2..png", "__MACOSX\\3.png"))
+    assert source.files == ["cats/1.png"]
+    assert source.read("cats/1.png", 1000)[:4] == b"\x89PNG" and source.stamp("cats/1.png")[0] > 0
+    assert planned(tmp_path / "windows.zip", tmp_path / "o", overwrite=False)[2] == [tmp_path / "o" / "cats" / "1.png"]
