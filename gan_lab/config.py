@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -36,6 +36,8 @@ from gan_lab.choices import CONF, groups, meant
 from gan_lab.errors import DISK_IS_FULL, ConfigError
 from gan_lab.overrides import Line, quoted, tag, written
 from gan_lab.settings import Settings
+
+HELD = ExitStack()  # the lock of the sweep whose jobs this process runs
 
 
 @dataclass
@@ -92,6 +94,7 @@ def follow_hydra(line: Line, train: Callable[[Job], Any]) -> int:
             raise
         raise explained(error) from error
     finally:
+        HELD.close()
         sys.argv = argv
         if not wants_traceback:
             del os.environ["HYDRA_FULL_ERROR"]

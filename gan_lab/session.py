@@ -8,6 +8,7 @@ import torch
 
 from gan_lab import __version__, checkpoint, compat
 from gan_lab.build import build_dataset, build_game, build_optimizer, build_turns, tell
+from gan_lab.choices import shown
 from gan_lab.datasets import Dataset
 from gan_lab.distributed import World
 from gan_lab.ema import Ema
@@ -329,12 +330,3 @@ def closing(run_dir: Path, trainer: Trainer, settings: Settings, judging: float 
         f"  train on     gan-lab resume {place} {more(trainer, settings)}",
     ]
     return "\n".join(line for line in lines if line)
-
-
-def shown(path: Path) -> str:
-    """A path as a person would type it from here."""
-    try:
-        path = path.resolve().relative_to(Path.cwd())
-    except ValueError:
-        path = path.resolve()
-    return f"'{path}'" if " " in str(path) else str(path)

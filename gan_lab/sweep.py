@@ -16,10 +16,11 @@ from gan_lab.choices import CONFIG
 from gan_lab.commands.ls import columns, main_values
 from gan_lab.config import Job
 from gan_lab.errors import CheckpointError, GanLabError, ResourceError
+from gan_lab.lock import LOCK, MARK
 
 RECORD = "job.json"  # in each job's directory: its settings, and what came of it
 ERROR = "error.txt"
-KEPT = {RECORD, ".hydra", ".lock"}  # what belongs to a job, not to one attempt at it
+KEPT = {RECORD, ".hydra", LOCK, MARK}  # what belongs to a job, not to one attempt at it
 ASIDE = "attempt"
 
 
