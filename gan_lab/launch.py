@@ -12,6 +12,7 @@ from threading import Thread
 import torch
 
 from gan_lab import checkpoint
+from gan_lab.choices import shown as shown
 from gan_lab.distributed import World, joined
 from gan_lab.errors import GanLabError
 from gan_lab.lock import Held, check_free, mark

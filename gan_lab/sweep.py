@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from gan_lab import checkpoint
 from gan_lab.choices import CONFIG
 from gan_lab.commands.ls import columns, main_values
 from gan_lab.config import Job
@@ -163,7 +164,7 @@ def summary_of(folder: Path) -> dict[str, Any]:
 
 def has_checkpoint(folder: Path) -> bool:
     """Whether a run can go on: it has its configuration, and a checkpoint that is committed."""
-    return (folder / CONFIG).is_file() and any((folder / "checkpoints").glob("step-*.json"))
+    return (folder / CONFIG).is_file() and bool(checkpoint.committed(folder / "checkpoints"))
 
 
 def clear(job: Job) -> None:
