@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 
 import torch
 from torch import nn
@@ -15,7 +14,7 @@ from gan_lab.errors import CheckpointError, ConfigError
 from gan_lab.models import FromRun, Game, as_game
 from gan_lab.schedule import turns_of
 from gan_lab.settings import Trainer
-from gan_lab.signatures import OURS, look_here, within
+from gan_lab.signatures import OURS, class_of, look_here
 
 
 def resolve(target: str, trust: tuple[str, ...] = ()) -> type:
@@ -23,18 +22,13 @@ def resolve(target: str, trust: tuple[str, ...] = ()) -> type:
 
     The object itself is looked at, not its name: a module reached through one of ours is refused. Raises ConfigError.
     """
-    allowed = (*OURS, *trust)
-    if not within(target, allowed):
-        raise ConfigError(refusal(target))
     look_here(trust)
-    module, _, name = target.rpartition(".")
     try:
-        thing = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"_target_={target} cannot be found: {error}.") from error
-    if not isinstance(thing, type) or not within(thing.__module__, allowed):
-        raise ConfigError(refusal(target))
-    return thing
+        return class_of(target, (*OURS, *trust))
+    except LookupError:
+        raise ConfigError(refusal(target)) from None
+    except ImportError as error:
+        raise ConfigError(str(error)) from error
 
 
 def refusal(target):

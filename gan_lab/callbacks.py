@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from gan_lab import config as configuration
+from gan_lab.choices import shown
 from gan_lab.config import Callback, Job, Stop
 from gan_lab.errors import ConfigError
+from gan_lab.lock import check_free, locked
 from gan_lab.overrides import tag
-from gan_lab.sweep import claimed, end_sweep, record
+from gan_lab.sweep import RECORD, claimed, end_sweep, record
 
 
 def stopping(method):
@@ -39,7 +41,9 @@ class Jobs(Callback):
         job = configuration.place_run(config)
         if self.dry:
             look([job])
-        if not configuration.sets(config, "hydra.run.dir"):
+        if configuration.sets(config, "hydra.run.dir"):
+            check_free(job.run_dir)
+        else:
             configuration.use_run_dir(config, claimed(job.run_dir))
 
     @stopping
@@ -57,7 +61,16 @@ class Jobs(Callback):
             place = claimed(place.with_name(f"{place.name}_{names}" if names else place.name))
             configuration.use_sweep_dir(config, place, swept)
             planned = all_jobs(config, jobs)
+        elif any(place.glob("*/" + RECORD)):
+            raise ConfigError(
+                f"{shown(place)} holds a sweep already, so no new one begins there.\n"
+                f"  to run what is missing of it: gan-lab resume {shown(place)}; to start another: choose another place"
+            )
+        if "gan_lab_launcher" not in config.hydra.launcher._target_:  # which holds it while its jobs run
+            place.mkdir(parents=True, exist_ok=True)
+            configuration.HELD.enter_context(locked(place))
         for job in planned:
+            check_free(job.run_dir)
             record(job, status="waiting")
         print(f"{len(planned)} jobs in {place}")
 

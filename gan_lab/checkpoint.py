@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import pickle
+import re
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -14,16 +16,18 @@ from gan_lab.errors import CheckpointError, ResourceError
 SCHEMA = 1
 
 
-def save(folder: Path, state: dict, *, keep: int = 2, name: str | None = None) -> Path:
+def save(folder: Path, state: dict, *, keep: int | None = 2, name: str | None = None) -> Path:
     """Write `state` (plain tensors, numbers, strings, lists and dicts) as `step-<step>.pt`, and keep the last `keep`.
+
+    Older ones are removed only where `keep` newer ones are whole: a damaged one replaces nothing. None keeps all.
 
     The sidecar `.json`, written last, commits the file: it holds step, schema and sha256. Raises ResourceError when
     the disk is full; the older checkpoints are then untouched. A file with another `name` is never pruned.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name or 'step-{:08d}'.format(state['step'])}.pt"
     temporary = path.with_suffix(f".tmp{os.getpid()}")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             torch.save({"schema": SCHEMA, **state}, file)
             file.flush()
@@ -33,7 +37,8 @@ def save(folder: Path, state: dict, *, keep: int = 2, name: str | None = None) -
         sync(folder)
         write_text(path.with_suffix(".json"), json.dumps({"step": state["step"], "schema": SCHEMA, "sha256": digest}))
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         if isinstance(error, RuntimeError) and "inline_container" not in str(error):
             raise
         if isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -42,10 +47,44 @@ def save(folder: Path, state: dict, *, keep: int = 2, name: str | None = None) -
             f"The disk is full: the checkpoint {path} was not written; the ones before it are untouched. "
             "Free some space, then `gan-lab resume` the run."
         ) from error
-    for old in committed(folder)[keep:]:
-        old.with_suffix(".json").unlink(missing_ok=True)
-        old.unlink(missing_ok=True)
+    WHOLE[path] = stamp(path)
+    if keep is not None:
+        prune(folder, keep)
     return path
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Remove what `keep` newer checkpoints replace, each of them seen to be whole; damaged ones stay and are told."""
+    whole = 0
+    for path in committed(folder):
+        if whole < keep:
+            whole += is_whole(path)
+        else:
+            path.with_suffix(".json").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            WHOLE.pop(path, None)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint is what its sidecar says; what this process has seen to be whole is not read again."""
+    try:
+        if WHOLE.get(path) == stamp(path):
+            return True
+        if sha256(path) != json.loads(path.with_suffix(".json").read_text())["sha256"]:
+            return False
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    WHOLE[path] = stamp(path)
+    return True
+
+
+def stamp(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is written anew or damaged by a program."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+WHOLE: dict[Path, tuple[int, int, int]] = {}  # the checkpoints that this process has written or checked
 
 
 def load_newest(folder: Path, say=print) -> dict:
@@ -54,6 +93,9 @@ def load_newest(folder: Path, say=print) -> dict:
     Raises CheckpointError when there is none: a run never starts again from scratch unasked.
     """
     candidates = committed(folder)
+    newest = max((step_of(path) for path in folder.glob("step-*.pt") if STEP.fullmatch(path.stem)), default=-1)
+    if candidates and newest > step_of(candidates[0]):
+        say(f"The checkpoint of step {newest} lacks its sidecar, so it was never committed; taking the one before it.")
     if not candidates:
         raise CheckpointError(f"{folder} holds no checkpoint; the run ended before its first one was saved.")
     for path in candidates:
@@ -84,8 +126,19 @@ def load(path: Path) -> dict:
 
 
 def committed(folder: Path) -> list[Path]:
-    """The checkpoints that have their sidecar, newest step first (by name; clocks may lie)."""
-    return sorted((p.with_suffix(".pt") for p in folder.glob("step-*.json")), reverse=True)
+    """The checkpoints that have their sidecar, newest step first (by name; clocks may lie).
+
+    Names are matched whole: `step-backup.pt` and `step-00000010-copy.pt` are somebody's own.
+    """
+    found = [path.with_suffix(".pt") for path in folder.glob("step-*.json") if STEP.fullmatch(path.stem)]
+    return sorted(found, key=step_of, reverse=True)
+
+
+STEP = re.compile(r"step-(\d{8,})", re.ASCII)
+
+
+def step_of(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
 
 
 def sweep(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Iterable
 from itertools import takewhile
 from pathlib import Path
@@ -114,6 +115,15 @@ def stored(run: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise CheckpointError(f"{str(file)!r} holds no configuration")
     return config
+
+
+def shown(path: Path) -> str:
+    """A path as a person would type it from here."""
+    try:
+        path = path.resolve().relative_to(Path.cwd())
+    except ValueError:
+        path = path.resolve()
+    return shlex.quote(str(path))
 
 
 def meant(word: str, known: Iterable[str]) -> str:

@@ -4,12 +4,15 @@ import ast
 import os
 import sys
 import traceback
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 
 from gan_lab import __version__
 from gan_lab.errors import DISK_IS_FULL, GanLabError, ResourceError
+from gan_lab.streams import steady
 
+TRAINING = ("train", "resume")  # go on when nobody reads what they say
 VERBS = Path(__file__).parent / "commands"  # a file is a verb, the first line of its docstring what it does
 
 
@@ -57,7 +60,8 @@ def dispatch(argv: list[str]) -> int | None:
     if verb in ("-sc", "--shell-completion"):
         return complete(rest)
     if verb in verbs():
-        return import_module(f"gan_lab.commands.{verb}").main(rest)
+        with steady() if verb in TRAINING else nullcontext():
+            return import_module(f"gan_lab.commands.{verb}").main(rest)
     raise unknown(verb)
 
 

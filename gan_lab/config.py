@@ -6,13 +6,16 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal import hydra as hydra_itself
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher as BasicLauncher
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
@@ -26,12 +29,15 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
+from omegaconf.resolvers import oc
 
-from gan_lab import schema
+from gan_lab import guard, schema
 from gan_lab.choices import CONF, groups, meant
 from gan_lab.errors import DISK_IS_FULL, ConfigError
 from gan_lab.overrides import Line, quoted, tag, written
 from gan_lab.settings import Settings
+
+HELD = ExitStack()  # the lock of the sweep whose jobs this process runs
 
 
 @dataclass
@@ -70,20 +76,25 @@ def follow_hydra(line: Line, train: Callable[[Job], Any]) -> int:
     sys.argv = [argv[0], *line.overrides, *look, *line.options]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them
     try:
-        with own_folders(line.folders):
+        with own_folders(line.folders), guarded(line.overrides):
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
     except Stop as stop:
         if stop.reason is None:
             return stop.code
+        if isinstance(stop.reason, OmegaConfBaseException):  # a reference to nothing in a setting of Hydra's own
+            raise explained(stop.reason) from stop.reason
         raise stop.reason from None
     except SystemExit as end:
         return end.code or 0
+    except ConfigError:
+        raise
     except Exception as error:  # a job's errors come in a Stop, so this one is about the configuration
         is_of_a_file = isinstance(error, OSError) and error.errno in (errno.EPIPE, *DISK_IS_FULL)
         if wants_traceback or is_of_a_file:
             raise
         raise explained(error) from error
     finally:
+        HELD.close()
         sys.argv = argv
         if not wants_traceback:
             del os.environ["HYDRA_FULL_ERROR"]
@@ -93,7 +104,7 @@ def follow_hydra(line: Line, train: Callable[[Job], Any]) -> int:
 def compose(overrides: list[str]) -> dict[str, Any]:
     """The checked configuration of a list of settings in Hydra's grammar, outside any command."""
     try:
-        with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        with guarded(overrides), hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
             config = hydra.compose("config", overrides, return_hydra_config=True)
             HydraConfig.instance().set_config(config)
             return checked(config)
@@ -200,6 +211,8 @@ def sets(config: DictConfig, key: str) -> bool:
 
 def explained(error: Exception) -> ConfigError:
     """Hydra's error in one to three lines: the cause and the remedy."""
+    if isinstance(error.__cause__, ConfigError):  # of a resolver of ours
+        return error.__cause__
     text = str(error)
     inside = re.match(r"In '([^']+)': ", text)
     where = f"in {inside[1]}.yaml: " if inside and inside[1] != "config" else ""
@@ -286,6 +299,32 @@ OmegaConf.register_new_resolver("gan_lab.tag", job_tag, replace=True)
 OmegaConf.register_new_resolver("gan_lab.times", lambda a, b: a * b, replace=True)
 OmegaConf.register_new_resolver("gan_lab.plus", lambda a, b: a + b, replace=True)
 OmegaConf.register_new_resolver("gan_lab.choose", lambda key, values: values.get(key), replace=True)
+
+
+@contextmanager
+def guarded(overrides: list[str]) -> Iterator[None]:
+    """Compose with a loader that looks at each configuration before Hydra acts on it; see `guard`."""
+    words = guard.Words(tuple(overrides))
+
+    class Loader(ConfigLoaderImpl):
+        def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
+            config = super().load_configuration(*args, **kwargs)
+            guard.check(OmegaConf.to_container(config, resolve=False), words)
+            return config
+
+        def _process_config_searchpath(self, config_name, parsed_overrides, repo):
+            loaded = repo.load_config(config_path=config_name) if config_name else None
+            if loaded and OmegaConf.is_dict(loaded.config) and not words.say("hydra.searchpath"):
+                guard.check_search_path(OmegaConf.select(loaded.config, "hydra.searchpath") or ())
+            super()._process_config_searchpath(config_name, parsed_overrides, repo)
+
+    hydra_itself.ConfigLoaderImpl = Loader
+    OmegaConf.register_new_resolver("oc.env", partial(guard.variable, words), replace=True)
+    try:
+        yield
+    finally:
+        hydra_itself.ConfigLoaderImpl = ConfigLoaderImpl
+        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
 
 
 class OwnFolders(SearchPathPlugin):

@@ -1,22 +1,27 @@
 """One process, spawned workers or torchrun: where a configuration becomes a run."""
 
 import os
+import signal
 import socket
 import sys
 import time
 import traceback
-from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 import torch
 
 from gan_lab import checkpoint
+from gan_lab.choices import shown as shown
 from gan_lab.distributed import World, joined
-from gan_lab.errors import ConfigError, GanLabError
+from gan_lab.errors import GanLabError
+from gan_lab.lock import Held, check_free, mark
+from gan_lab.lock import locked as locked
 from gan_lab.machine import device_count, device_of, signals
 from gan_lab.session import dry_run as dry_run
-from gan_lab.session import play, shown
+from gan_lab.session import play
 from gan_lab.settings import Trainer as Settings
+from gan_lab.streams import steady
 
 # Entry points
 
@@ -25,13 +30,16 @@ def train(config: dict, run_dir: Path, overrides: list[str] = (), *, resume: boo
     """Train what `config` (plain and resolved) describes in `run_dir`, and return its summary."""
     run_dir.mkdir(parents=True, exist_ok=True)
     settings = Settings(**config["trainer"])
-    with locked(run_dir):
+    with locked(run_dir) as lock, steady():
+        if not resume:
+            check_free(run_dir)
+            mark(run_dir)
         checkpoint.sweep(run_dir / "checkpoints")
         if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
             return under_torchrun((config, str(run_dir), resume, overrides))
         size = device_count(settings)
         if size > 1:
-            return spawned(config, run_dir, resume, overrides, size)
+            return spawned(config, run_dir, resume, overrides, size, lock)
         return play(config, run_dir, World(0, 1, device_of(settings)), resume, overrides)
 
 
@@ -55,7 +63,9 @@ def under_torchrun(mine: tuple | None) -> dict:
         return play(config, Path(run_dir), world, resume, overrides)
 
 
-def spawned(config: dict, run_dir: Path, resume: bool, overrides: list[str], size: int) -> dict:
+def spawned(
+    config: dict, run_dir: Path, resume: bool, overrides: list[str], size: int, lock: Held | None = None
+) -> dict:
     """Train with `size` processes on this machine, one for each device."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -63,7 +73,7 @@ def spawned(config: dict, run_dir: Path, resume: bool, overrides: list[str], siz
     context = torch.multiprocessing.get_context("spawn")
     said = context.SimpleQueue()
     workers = [
-        context.Process(target=work, args=(rank, size, config, str(run_dir), resume, overrides, said))
+        context.Process(target=work, args=(rank, size, config, str(run_dir), resume, overrides, said, lock))
         for rank in range(size)
     ]
     received = []
@@ -100,12 +110,13 @@ def spawned(config: dict, run_dir: Path, resume: bool, overrides: list[str], siz
     return next(r for r in results if isinstance(r, dict))
 
 
-def work(rank, size, config, run_dir, resume, overrides, said):
-    """What a spawned process does."""
+def work(rank, size, config, run_dir, resume, overrides, said, lock=None):
+    """What a spawned process does; it holds the run's lock with its launcher, and ends when that is gone."""
+    Thread(target=end_with_launcher, daemon=True).start()
     device = device_of(Settings(**config["trainer"]))
     device = torch.device("cuda", rank) if device.type == "cuda" else device
     try:
-        with joined(rank, size, device) as world:
+        with steady(), joined(rank, size, device) as world:
             summary = play(config, Path(run_dir), world, resume, overrides)
         if rank == 0:
             said.put(summary)
@@ -117,24 +128,12 @@ def work(rank, size, config, run_dir, resume, overrides, said):
         sys.exit(1)
 
 
-@contextmanager
-def locked(run_dir: Path):
-    """Hold the run directory for this process; raises ConfigError if another one holds it."""
-    if os.name == "nt":  # Windows has no flock
-        yield
-        return
-    import fcntl
+def end_with_launcher() -> None:
+    """Wait for the launcher's end; then save and stop as by SIGTERM, or end at once where that takes too long."""
+    torch.multiprocessing.parent_process().join()
+    signal.raise_signal(signal.SIGTERM)
+    time.sleep(SECONDS_TO_SAVE)
+    os._exit(128 + signal.SIGTERM)
 
-    with (run_dir / ".lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            raise ConfigError(
-                f"{shown(run_dir)} is in use by {file.read().strip() or 'another process'}. "
-                "Wait for it, or stop it first."
-            ) from None
-        file.truncate(0)
-        file.write(f"pid {os.getpid()} on {socket.gethostname()}")
-        file.flush()
-        yield
+
+SECONDS_TO_SAVE = 60

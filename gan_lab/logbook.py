@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from tqdm import tqdm
 from gan_lab import checkpoint, pictures
 from gan_lab.datasets import Dataset
 from gan_lab.distributed import World
+from gan_lab.errors import DivergedError, GanLabError, ResourceError
 
 
 class Logbook:
@@ -52,6 +54,12 @@ class Logbook:
         self.table.add({"step": step, "protocol": protocol})
         self.summary["figures"] = {**self.summary.get("figures", {}), **figures}
 
+    def has_judged(self, step: int) -> bool:
+        return any(int(row["step"]) == step and row.get("protocol") for row in self.table.rows)
+
+    def has_drawn(self, step: int) -> bool:
+        return (self.folder / "samples" / f"step-{step:08d}.png").is_file()
+
     def picture(self, name: str, array, step: int, *, keep: bool = False) -> None:
         """One picture, uint8 [H, W, 3]: to TensorBoard and, where it is one to keep, to samples/."""
         self.writer.add_image(f"samples/{name}", array, step, dataformats="HWC")
@@ -88,13 +96,16 @@ class Logbook:
         self.writer.flush()
 
     def close(self) -> None:
-        """Make the GIF of the training and close the event file."""
+        """Close the event file, and make the GIF of the training; neither ends a run that is over."""
+        for what, act in (("TensorBoard's file", self.writer.close), ("progress.gif", self.animate)):
+            attempted(act, lambda error, what=what: tqdm.write(f"{what} is not written: {error}."))
+
+    def animate(self) -> None:
         frames = sorted((self.folder / "samples").glob("step-*.png"))
         if frames:
             every = -(-len(frames) // 100)
             chosen = frames[::every] if frames[-1] in frames[::every] else [*frames[::every], frames[-1]]
             pictures.save_gif(chosen, self.folder / "progress.gif", 0.2)
-        self.writer.close()
 
 
 class Table:
@@ -131,16 +142,21 @@ class Table:
 class Reporter:
     """Reads what the rounds said and writes it down, with what the watch makes of it."""
 
-    def __init__(self, every: int, book: Logbook | None, watch):
-        self.every, self.book, self.watch = every, book, watch
+    def __init__(self, every: int, book: Logbook | None, watch, say: Callable[[str], None] = print):
+        self.every, self.book, self.watch, self.say, self.has_failed = every, book, watch, say, False
         self.images, self.time, self.summarised = None, time.monotonic(), 0.0
 
     def tell(self, trainer) -> None:
         said = trainer.report()
         signals = self.watch.listen(trainer, said)
         if self.book is not None:
-            self.write(trainer, said | signals)
+            attempted(lambda: self.write(trainer, said | signals), self.failed)
         self.watch.judge(trainer)
+
+    def failed(self, error: Exception) -> None:
+        if not self.has_failed:
+            self.say(f"The report of a step cannot be written: {error}. The training goes on.")
+        self.has_failed = True
 
     def write(self, trainer, values):
         now, images = time.monotonic(), trainer.images
@@ -177,17 +193,67 @@ class Painter:
             self.book.picture(name, array, trainer.step, keep=i == 0)
 
 
-class Saver:
-    """Saves checkpoints, after asking the ranks whether they still hold the same weights."""
+class Spared:
+    """An observer whose failure is said once and ends no training: the weights are worth more than what it shows."""
 
-    def __init__(self, every: int, folder: Path, keep: int, world: World, book: Logbook | None):
+    def __init__(self, observer, what: str, say: Callable[[str], None]):
+        self.observer, self.every, self.what, self.say, self.has_failed = observer, observer.every, what, say, False
+
+    def tell(self, trainer) -> None:
+        attempted(lambda: self.observer.tell(trainer), self.failed)
+
+    def failed(self, error: Exception) -> None:
+        if not self.has_failed:
+            reason = str(error).rstrip(".") if isinstance(error, GanLabError) else f"{type(error).__name__}: {error}"
+            self.say(f"{self.what} failed and is left out, now and where it fails again: {reason}. Training goes on.")
+        self.has_failed = True
+
+
+def attempted(act: Callable[[], None], failed: Callable[[Exception], None]) -> None:
+    """Do something that may fail without an end to everything; what is no longer finite is no such failure."""
+    try:
+        act()
+    except DivergedError:
+        raise
+    except Exception as error:
+        failed(error)
+
+
+class Saver:
+    """Saves checkpoints, after asking the ranks whether they still hold the same weights.
+
+    A save that fails is said at once and tried again after PAUSES; ResourceError where it fails for good.
+    """
+
+    def __init__(
+        self,
+        every: int,
+        folder: Path,
+        keep: int,
+        world: World,
+        book: Logbook | None,
+        say: Callable[[str], None] = print,
+    ):
         self.every, self.folder, self.keep, self.world, self.book = every, folder, keep, world, book
+        self.say = say
 
     def tell(self, trainer) -> None:
         self.world.check_same(trainer.parameters, trainer.step)
-        if self.world.first and trainer.is_whole():  # else the ones before it are worth more
-            self.book.flush()
+        if not self.world.first or not trainer.is_whole():  # then the ones before it are worth more
+            return
+        for pause in PAUSES:
+            try:
+                checkpoint.save(self.folder, trainer.state_dict(), keep=self.keep)
+                break
+            except ResourceError as error:
+                self.say(f"{error} It is tried again in {pause:g} s.")
+                time.sleep(pause)
+        else:
             checkpoint.save(self.folder, trainer.state_dict(), keep=self.keep)
+        attempted(self.book.flush, lambda error: None)  # the reporter says what it cannot write
+
+
+PAUSES = (1.0, 5.0, 20.0)  # seconds
 
 
 class Teller:

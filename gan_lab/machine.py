@@ -107,7 +107,7 @@ SAME_SIGNAL_SECONDS = 0.5
 
 @contextmanager
 def signals(stop):
-    """Call `stop(number)` at the first SIGINT or SIGTERM; a second one ends the process at once.
+    """Call `stop(number)` at the first SIGINT, SIGTERM or SIGHUP; a second one ends the process at once.
 
     What follows within half a second is the same one: a terminal and a launcher both tell each process of Ctrl-C.
     """
@@ -121,7 +121,7 @@ def signals(stop):
             os._exit(128 + number)
 
     try:
-        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, handle) for number in ends()}
     except ValueError:  # not the main thread, as in a notebook: signals are somebody else's
         yield
         return
@@ -130,6 +130,14 @@ def signals(stop):
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def ends() -> list[int]:
+    """The signals that end a run; that of a closed terminal only where `nohup` has not said to ignore it."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if os.name != "nt" and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    return numbers
 
 
 def translated(error: Exception, settings: Settings | None) -> Exception:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from gan_lab.config import Job
-from gan_lab.launch import locked
+from gan_lab.lock import locked
 from gan_lab.logbook import duration
 from gan_lab.machine import signals
 from gan_lab.sweep import clear, read, record, shared

@@ -8,6 +8,7 @@ import torch
 
 from gan_lab import __version__, checkpoint, compat
 from gan_lab.build import build_dataset, build_game, build_optimizer, build_turns, tell
+from gan_lab.choices import shown
 from gan_lab.datasets import Dataset
 from gan_lab.datasets.base import chosen
 from gan_lab.distributed import World
@@ -16,7 +17,7 @@ from gan_lab.errors import CheckpointError, ConfigError, DivergedError
 from gan_lab.evaluator import evaluator_of
 from gan_lab.hparams import main_settings
 from gan_lab.loader import Loader
-from gan_lab.logbook import Logbook, Painter, Reporter, Saver, Teller, duration, memory
+from gan_lab.logbook import Logbook, Painter, Reporter, Saver, Spared, Teller, attempted, duration, memory
 from gan_lab.machine import device_of, is_resident, precision, precision_name, signals, translated, tune_process
 from gan_lab.models import Game
 from gan_lab.player import Player, Seat
@@ -73,14 +74,16 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
         book=book,
         say=teller.say,
     )
-    reporter = Reporter(settings.log_every, book, watch)
+    saver.say = teller.say
+    reporter = Reporter(settings.log_every, book, watch, teller.say)
     painter = Painter(
         settings.sample_every, book, dataset, fixed_batch(dataset, settings.samples, world.device), settings.samples
     )
-    observers = [reporter, painter, saver, teller]
+    shows = [Spared(painter, "Drawing samples", teller.say)]
     if evaluator:
         evaluator.book, evaluator.say = book, teller.say
-        observers.insert(2, evaluator)
+        shows.append(Spared(evaluator, "Judging samples", teller.say))
+    observers = [reporter, saver, *shows, teller]  # saved before what may fail, or take long
     received = []
 
     def stop(number):
@@ -93,7 +96,7 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
             book.text("config", "```\n" + (run_dir / "config.yaml").read_text(encoding="utf-8") + "```")
             book.begin(main_settings(config, run_dir))
         with signals(stop):
-            begin(trainer, saver, settings) if not resume else None
+            catch_up(trainer, shows, book) if resume else begin(trainer, saver, settings)
             watch.attend(trainer, observers)
         status = "stopped" if received else "finished"
         book.end(trainer.step) if status == "finished" else None
@@ -106,7 +109,8 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
         teller.close()
         if evaluator:
             book.summary["judging_share"] = round(evaluator.share, 4)
-        book.summarise(status=status, step=trainer.step, images=trainer.images, seconds=round(trainer.seconds, 2))
+        last = {"step": trainer.step, "images": trainer.images, "seconds": round(trainer.seconds, 2)}
+        attempted(lambda: book.summarise(status=status, **last), lambda error: say(f"No summary is written: {error}."))
         book.close()
     if received:
         book.summarise(signal=received[0])
@@ -120,6 +124,16 @@ def begin(trainer: Trainer, saver: Saver, settings: Settings) -> None:
     """Save the state that a run begins with, where a rollback may come before the first checkpoint is due."""
     if settings.on_divergence == "rollback":
         saver.tell(trainer)
+
+
+def catch_up(trainer: Trainer, shows: Sequence[Spared], book: Logbook) -> None:
+    """Let be drawn and judged what was due at the step of the checkpoint, where the run ended before it was."""
+    painter, *judges = shows
+    if trainer.step % painter.every == 0 and not book.has_drawn(trainer.step):
+        painter.tell(trainer)
+    for judge in judges:
+        if not book.has_judged(trainer.step):  # it knows by itself when it is due
+            judge.tell(trainer)
 
 
 def dry_run(config: dict) -> None:
@@ -331,12 +345,3 @@ def closing(run_dir: Path, trainer: Trainer, settings: Settings, judging: float 
         f"  train on     gan-lab resume {place} {more(trainer, settings)}",
     ]
     return "\n".join(line for line in lines if line)
-
-
-def shown(path: Path) -> str:
-    """A path as a person would type it from here."""
-    try:
-        path = path.resolve().relative_to(Path.cwd())
-    except ValueError:
-        path = path.resolve()
-    return f"'{path}'" if " " in str(path) else str(path)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,24 @@ def look_here(trust: Iterable[str] | None) -> None:
     """Let packages that the user trusts be found where the command is given."""
     if trust and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
+
+
+def class_of(target: str, packages: Iterable[str]) -> type:
+    """The class that a dotted name stands for, imported; LookupError unless it is one, defined in these packages.
+
+    The object itself is looked at, not its name: a module reached through one of the packages is refused.
+    """
+    packages = tuple(packages)
+    module, _, name = target.rpartition(".")
+    if not within(target, packages):
+        raise LookupError(target)
+    try:
+        thing = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ImportError(f"_target_={target} cannot be found: {error}.") from error
+    if not isinstance(thing, type) or not within(thing.__module__, packages):
+        raise LookupError(target)
+    return thing
 
 
 def find(target: str, packages: tuple[str, ...]) -> Definition:

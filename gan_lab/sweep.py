@@ -12,14 +12,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from gan_lab import checkpoint
 from gan_lab.choices import CONFIG
 from gan_lab.commands.ls import columns, main_values
 from gan_lab.config import Job
 from gan_lab.errors import CheckpointError, GanLabError, ResourceError
+from gan_lab.lock import LOCK, MARK
 
 RECORD = "job.json"  # in each job's directory: its settings, and what came of it
 ERROR = "error.txt"
-KEPT = {RECORD, ".hydra", ".lock"}  # what belongs to a job, not to one attempt at it
+KEPT = {RECORD, ".hydra", LOCK, MARK}  # what belongs to a job, not to one attempt at it
 ASIDE = "attempt"
 
 
@@ -162,7 +164,7 @@ def summary_of(folder: Path) -> dict[str, Any]:
 
 def has_checkpoint(folder: Path) -> bool:
     """Whether a run can go on: it has its configuration, and a checkpoint that is committed."""
-    return (folder / CONFIG).is_file() and any((folder / "checkpoints").glob("step-*.json"))
+    return (folder / CONFIG).is_file() and bool(checkpoint.committed(folder / "checkpoints"))
 
 
 def clear(job: Job) -> None:

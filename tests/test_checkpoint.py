@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -107,7 +108,7 @@ def test_a_fault_at_any_call_leaves_an_older_checkpoint_that_loads(tmp_path, err
                 checkpoint.save(folder, state_at(3), keep=2)
         step, said = newest(folder)
         assert step in (2, 3), f"call {at}, {calls[at]}"
-        assert said == []
+        assert said == [] or (step == 2 and "step 3 lacks its sidecar" in said[0])
         if isinstance(error, OSError):
             assert not list(folder.glob("step*.tmp*")), "a save that fails takes its half file away"
         checkpoint.sweep(folder)
@@ -228,7 +229,8 @@ def test_a_damaged_sidecar_falls_back(tmp_path, text):
 def test_a_file_without_its_sidecar_was_never_committed(tmp_path):
     filled(tmp_path, 1, 2)
     (tmp_path / "step-00000002.json").unlink()
-    assert newest(tmp_path) == (1, [])
+    step, (told,) = newest(tmp_path)
+    assert step == 1 and "step 2 lacks its sidecar" in told
 
 
 def test_a_sidecar_without_its_file_falls_back(tmp_path):
@@ -355,3 +357,55 @@ def test_a_checkpoint_holds_tensors_and_plain_types_alone(tmp_path, words):
     path = checkpoint.save(tmp_path, trainer.state_dict())
     assert torch.serialization.get_unsafe_globals_in_checkpoint(path) == []
     assert set(checkpoint.load(path)) == {"schema", *trainer.state_dict()}
+
+
+# --- Nothing good is lost for something damaged ----------------------------------------------------------------------
+
+
+def spoil(folder, *steps):
+    for step in steps:
+        (folder / f"step-{step:08d}.pt").write_bytes(b"damaged")
+
+
+def steps_in(folder):
+    return sorted(checkpoint.step_of(path) for path in folder.glob("step-*.pt"))
+
+
+def test_a_good_checkpoint_is_not_pruned_for_damaged_ones(tmp_path):
+    filled(tmp_path, 10, 20, 30, 40, keep=4)
+    spoil(tmp_path, 30, 40)
+    checkpoint.save(tmp_path, state_at(25), keep=2)
+    assert steps_in(tmp_path) == [20, 25, 30, 40], "the fresh one and the good one before it stay"
+    checkpoint.save(tmp_path, state_at(35), keep=2)
+    assert steps_in(tmp_path) == [25, 30, 35, 40]
+    assert newest(tmp_path)[0] == 35
+
+
+def test_the_order_is_by_number_past_eight_digits(tmp_path):
+    filled(tmp_path, 99_999_999, 100_000_000, 100_000_001, keep=2)
+    assert steps_in(tmp_path) == [100_000_000, 100_000_001]
+    assert newest(tmp_path) == (100_000_001, [])
+
+
+def test_names_are_matched_whole(tmp_path):
+    filled(tmp_path, 10, 20, 30, keep=3)
+    for suffix in (".pt", ".json"):
+        shutil.copy(tmp_path / f"step-00000010{suffix}", tmp_path / f"step-backup{suffix}")
+        shutil.copy(tmp_path / f"step-00000010{suffix}", tmp_path / f"step-00000040-old{suffix}")
+    assert newest(tmp_path) == (30, [])
+    checkpoint.save(tmp_path, state_at(40), keep=1)
+    assert sorted(path.stem for path in tmp_path.glob("*.pt")) == ["step-00000040", "step-00000040-old", "step-backup"]
+
+
+def test_what_was_checked_is_not_read_again(tmp_path, monkeypatch):
+    filled(tmp_path, *range(1, 6), keep=3)
+    monkeypatch.setattr(checkpoint, "sha256", lambda path, real=checkpoint.sha256: read.append(path) or real(path))
+    read = []
+    checkpoint.save(tmp_path, state_at(6), keep=3)
+    assert len(read) == 1, "only what was just written"
+
+
+def test_a_folder_that_is_a_file_is_a_sentence(tmp_path):
+    (tmp_path / "checkpoints").write_text("not a folder")
+    with pytest.raises(ResourceError, match="cannot be written"):
+        checkpoint.save(tmp_path / "checkpoints", state_at(1))

@@ -32,11 +32,14 @@ MAY_IMPORT = {  # parts of gan_lab; a module that is not listed is of the top la
     "compat": TWO | ZERO | {"models", "trainer"} | BOTTOM,
     "build": TWO | ZERO | {"choices", "models", "signatures", "trainer"} | BOTTOM,
     "choices": BOTTOM,
+    "lock": {"choices"} | BOTTOM,
+    "streams": set(),
     "overrides": {"choices"} | BOTTOM,
     "signatures": {"choices"} | BOTTOM,
     "schema": {"choices", "signatures"} | BOTTOM,
-    "config": {"choices", "overrides", "schema", "signatures"} | BOTTOM,
-    "cli": {"__init__", "commands", "choices", "errors"},
+    "guard": {"signatures"} | BOTTOM,
+    "config": {"choices", "guard", "overrides", "schema", "signatures"} | BOTTOM,
+    "cli": {"__init__", "commands", "choices", "errors", "streams"},
 }
 ONLY_TORCH = {"networks", "losses", "models", "noise", "player", "ema", "loader", "trainer", "distributed"}
 HEAVY = {"torch", "torchvision", "numpy", "hydra", "omegaconf", "yaml", "PIL"}

@@ -461,6 +461,7 @@ def outputs():
         place = Path("outputs", name)
         (place / ".hydra").mkdir(parents=True)
         for file, text in {"config.yaml": "seed: 0\n", "summary.json": json.dumps({"status": status}), ".lock": "",
+                           ".gan-lab": '{"made_by": "gan-lab"}',
                            ".hydra/config.yaml": "x" * 1000}.items():  # fmt: skip
             (place / file).write_text(text)
             os.utime(place / file, (time.time() - days * 86400,) * 2)
@@ -533,7 +534,7 @@ def test_clean_leaves_links_other_places_and_what_is_no_run(outputs, capsys, tmp
         str(tmp_path / "precious"): "does not lie below 'outputs'",
         "outputs/../../precious": "does not lie below 'outputs'",
         "outputs/a/outer": "it holds another run",
-        "outputs/notes": "it has neither summary.json nor .hydra",
+        "outputs/notes": "it has no mark of gan-lab",
     }.items():
         code, _, err = said(capsys, "clean", place, "yes=true")
         assert code == 2 and reason in err, place

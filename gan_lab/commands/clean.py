@@ -3,22 +3,22 @@
 import json
 import os
 import re
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from gan_lab.choices import CONFIG, HERE, find_run, meant, runs
 from gan_lab.commands.ls import columns
 from gan_lab.errors import ConfigError, ResourceError
+from gan_lab.lock import MARK, held
 from gan_lab.options import parse
 
 USAGE = """usage: gan-lab clean [RUN ...] [status=...] [older=...] [root=outputs] [yes=true]
 
 Lists the runs below root. With yes=true it removes the named ones, or those that status and older choose; it never
-removes what is running, what lies behind a link, what is no run, or all runs at once.
+removes what is running, what lies behind a link, or all runs at once. Of a run that gan-lab has marked as its own it
+removes the files that gan-lab writes; whatever else lies there stays, and is named. A run without that mark began in a
+directory that was not empty, or before there were marks: it goes only where nothing else lies in it.
 
   RUN ...          directories of runs, such as outputs/dcgan_digits/20261120-140502
   status=failed    finished, stopped, diverged, failed or killed (ended without a word); several with commas
@@ -27,6 +27,15 @@ removes what is running, what lies behind a link, what is no run, or all runs at
   yes=true         remove them
 
 Exit codes: 0 done, 2 a wrong word or a run that may not be removed, 4 no such run, 6 one that cannot be removed."""
+WRITTEN = re.compile(  # the names of all that gan-lab writes into a run
+    r"config\.yaml|overrides\.txt|environment\.json|summary\.json|metrics\.csv|evaluations\.csv|progress\.gif"
+    r"|events\.out\.tfevents\.[^/]*|job\.json|log\.txt|error\.txt|\.lock|\.gan-lab|\.hydra/[a-z]+\.yaml"
+    r"|checkpoints/(?:step-\d{8,}|best)\.(?:pt|json|tmp\d+)|samples/step-\d{8,}\.png"
+    r"|\.[a-z.]+\.tmp\d*|checkpoints/\.[\w.-]+\.tmp\d+"
+    r"|generated/[^/]+\.(?:png|gif)|generated/[^/]+/[^/]+\.png"
+    r"|analysis/[^/]+/(?:finding\.json|[^/]+\.png|events\.out\.tfevents\.[^/]*)"
+)
+WRITTEN_FOLDER = re.compile(r"|\.hydra|checkpoints|samples|(?:generated|analysis)(?:/[^/]+)?|attempt(?:-\d+)?")
 UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 STATUSES = ("finished", "stopped", "diverged", "failed", "killed", "running")
 
@@ -59,6 +68,8 @@ def main(argv: list[str]) -> None:
         return print(USAGE)
     names = [word for word in argv if "=" not in word or Path(word).is_dir()]
     options = parse(Options, [word for word in argv if word not in names], "clean")
+    if not options.root:
+        raise ConfigError("root= must name the directory where runs lie, for example root=outputs.")
     root, statuses = Path(options.root).expanduser(), statuses_of(options.status)
     least = 0.0 if options.older is None else seconds_of(options.older)
     chosen = [named(word, root) for word in names] if names else [look(run) for run in runs_below(root)]
@@ -87,13 +98,28 @@ def remedy(names: list[str], options: Options) -> str:
 
 def runs_below(root: Path) -> list[Path]:
     """The runs below a directory, oldest first, without those behind a link."""
-    places = {*runs(root), *(run for run in runs(root, CONFIG) if is_run(run))}
+    places = {run for name in ("summary.json", CONFIG, MARK) for run in runs(root, name) if is_run(run)}
     kept = [run for run in places if not reason_to_keep(run, root)]
     return sorted(kept, key=lambda run: run.stat().st_mtime)
 
 
 def is_run(place: Path) -> bool:
-    return (place / "summary.json").is_file() or ((place / CONFIG).is_file() and (place / ".hydra").is_dir())
+    """Whether a directory is a run of gan-lab's: by its mark, or by all that runs wrote before there were marks."""
+    if (place / MARK).is_file():
+        return read_json(place / MARK).get("made_by") == "gan-lab"
+    files = (CONFIG, "environment.json", "overrides.txt", ".hydra/config.yaml")
+    return all((place / name).is_file() for name in files) and not foreign(place)
+
+
+def foreign(place: Path) -> list[Path]:
+    """What lies in a run and was not written by gan-lab."""
+    files = [path for path in place.rglob("*") if path.is_symlink() or not path.is_dir()]
+    return sorted(path for path in files if path.is_symlink() or not WRITTEN.fullmatch(name_in(path, place)))
+
+
+def name_in(path: Path, place: Path) -> str:
+    """The name of a file within its run, or within an earlier attempt of a job at it."""
+    return re.sub(r"^attempt(-\d+)?/", "", path.relative_to(place).as_posix())
 
 
 def named(word: str, root: Path) -> Found:
@@ -101,7 +127,10 @@ def named(word: str, root: Path) -> Found:
     place = Path(word).expanduser()
     if not is_run(place):
         find_run(place)
-        raise ConfigError(f"{word!r} is not removed: it has neither summary.json nor .hydra beside its {CONFIG}.")
+        raise ConfigError(
+            f"{word!r} is not removed: it has no mark of gan-lab ({MARK}), so it began in a directory that was not "
+            "empty, or it is older than marks and holds other files, or is none of gan-lab's."
+        )
     if reason := reason_to_keep(place, root):
         raise ConfigError(f"{word!r} is not removed: {reason}.")
     return look(place)
@@ -132,29 +161,9 @@ def look(place: Path) -> Found:
 
 def status_of(place: Path) -> str:
     """What the summary of a run that nobody holds says; `killed` where it ended without a word."""
-    try:
-        status = json.loads((place / "summary.json").read_text(encoding="utf-8")).get("status", "killed")
-    except (OSError, ValueError, AttributeError):
-        status = "killed"
+    status = read_json(place / "summary.json").get("status", "killed")
+    status = status if status in STATUSES else "killed"
     return "killed" if status == "running" and os.name != "nt" else status  # Windows has no lock to tell
-
-
-@contextmanager
-def held(place: Path) -> Iterator[bool]:
-    """Hold a run's lock as `launch` does; false where another process holds it. A lock that is not there stays away."""
-    lock = place / ".lock"
-    if os.name == "nt" or not lock.is_file():
-        yield True
-        return
-    import fcntl
-
-    with lock.open("r") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True
 
 
 def is_of_a_sweep_that_runs(place: Path) -> bool:
@@ -173,11 +182,15 @@ def remove(run: Found, root: Path, *, is_named: bool) -> bool:
                 raise ConfigError(f"{str(run.place)!r} is not removed: it is running. Stop it first.")
             print(f"{run.place} is running and stays")
             return False
+        stays = foreign(run.place)
         try:
-            shutil.rmtree(run.place)
+            remove_files(run.place, stays)
         except OSError as error:
             raise ResourceError(f"cannot remove {str(error.filename or run.place)!r}: {error.strerror}.") from error
     print(f"removed {run.place}")
+    if stays:
+        more = f" and {len(stays) - 5:,} more" if len(stays) > 5 else ""
+        print(f"  what gan-lab did not write stays: {', '.join(map(str, stays[:5]))}{more}")
     for above in run.place.resolve().parents:
         if root.resolve() not in above.parents or any(above.iterdir()):
             break
@@ -185,11 +198,33 @@ def remove(run: Found, root: Path, *, is_named: bool) -> bool:
     return True
 
 
+def remove_files(place: Path, stays: list[Path]) -> None:
+    """Remove the files that gan-lab wrote, its mark last, and the folders that are then empty."""
+    files = {path for path in place.rglob("*") if path.is_symlink() or not path.is_dir()} - set(stays)
+    for path in sorted(files, key=lambda path: path == place / MARK):
+        path.unlink()
+    for folder in sorted((path for path in place.rglob("*") if path.is_dir() and not path.is_symlink()), reverse=True):
+        if not any(folder.iterdir()) and WRITTEN_FOLDER.fullmatch(name_in(folder, place)):
+            folder.rmdir()
+    if not any(place.iterdir()):
+        place.rmdir()
+
+
+def read_json(file: Path) -> dict:
+    """What a small file of a run says; nothing where it is damaged or holds something else."""
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
 # ---- words and numbers ----------------------------------------------------------------------------------------------
 
 
 def statuses_of(text: str | None) -> list[str]:
-    statuses = [] if text is None else text.strip("[]").split(",")
+    listed = re.fullmatch(r"\[(.*)\]", text or "")
+    statuses = [] if text is None else (listed[1] if listed else text).split(",")
     for status in statuses:
         if status not in STATUSES:
             near = meant(status, STATUSES) or f"; choose from {', '.join(STATUSES)}"

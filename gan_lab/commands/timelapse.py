@@ -79,7 +79,7 @@ def kept(run: Path) -> dict[int, Path]:
     """The checkpoints that a run keeps by step; CheckpointError where there are fewer than two."""
     from gan_lab import checkpoint
 
-    found = sorted(checkpoint.committed(run / "checkpoints"))
+    found = checkpoint.committed(run / "checkpoints")[::-1]
     if len(found) < 2:
         raise CheckpointError(
             f"{run} keeps {len(found)} checkpoints, and a timelapse needs two. Leave out seeds, or train with a larger "

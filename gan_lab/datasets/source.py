@@ -1,6 +1,7 @@
 """Files in a folder or in a zip file, which is read in place: their names, their bytes, and what tells a change."""
 
 import os
+import re
 import threading
 import zipfile
 from collections.abc import Iterable
@@ -57,15 +58,23 @@ class Directory:
 
 
 class Archive:
-    """The members of a zip file; their stamp is the checksum that the archive lists."""
+    """The members of a zip file; their stamp is the checksum that the archive lists.
+
+    Names that Windows wrote with backslashes get slashes. DataError for one that leads out of the archive, so that
+    whoever writes files by these names stays where it writes.
+    """
 
     def __init__(self, archive: zipfile.ZipFile):
         self.archive, self.lock = archive, threading.Lock()
-        self.files = sorted({n for n in archive.namelist() if not n.endswith("/") and not hidden(n)})
+        members = {name.replace("\\", "/"): name for name in archive.namelist()}
+        if wrong := next((name for name in members if leads_out(name)), None):
+            raise DataError(f"{archive.filename} is refused: the name of its member {wrong!r} leads out of it.")
+        self.members = {name: member for name, member in members.items() if not name.endswith("/") and not hidden(name)}
+        self.files = sorted(self.members)
 
     def read(self, name: str, most: int) -> bytes:
         try:
-            with self.lock, self.archive.open(name) as file:
+            with self.lock, self.archive.open(self.members[name]) as file:
                 return limited(file.read(most + 1), most)
         except Unreadable:
             raise
@@ -73,7 +82,7 @@ class Archive:
             raise Unreadable(str(error)) from error
 
     def stamp(self, name: str) -> tuple[int, int]:
-        member = self.archive.getinfo(name)
+        member = self.archive.getinfo(self.members[name])
         return member.file_size, member.CRC
 
 
@@ -89,6 +98,11 @@ def walk(root: Path) -> Iterable[str]:
 
 def hidden(name: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+
+
+def leads_out(name: str) -> bool:
+    """Whether a name of an archive is absolute, begins with a drive or climbs: it may not become a path."""
+    return name.startswith("/") or bool(re.match("[A-Za-z]:", name)) or ".." in name.split("/")
 
 
 def limited(data: bytes, most: int) -> bytes:

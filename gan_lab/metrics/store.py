@@ -3,7 +3,10 @@
 import hashlib
 import os
 import pickle
+import sys
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -32,19 +35,30 @@ def digest(*parts: Tensor | str | int) -> str:
 
 
 def kept(name: str, make: Callable[[], dict]) -> dict:
-    """What the file `name` holds, plain tensors and numbers; made and written first where it is missing or damaged."""
+    """What the file `name` holds, plain tensors and numbers; made and written first where it is missing or damaged.
+
+    A place that cannot be written is said once, and what is made is then made again by the next process.
+    """
     path = place() / f"{name}.pt"
     state = read(path)
     if state is None:
         state = make()
-        write(path, state)
+        try:
+            write(path, state)
+        except ResourceError as error:
+            tell_once(f"Nothing is kept for the next time: {error}")
     return state
+
+
+@cache
+def tell_once(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def read(path: Path) -> dict | None:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+    except OSError:  # missing, or not to be read
         return None
     except (pickle.UnpicklingError, RuntimeError, EOFError):  # damaged: made anew
         return None
@@ -63,4 +77,5 @@ def write(path: Path, state: dict) -> None:
             f"cannot write to {str(path.parent)!r}: {error.strerror}; set XDG_CACHE_HOME to another place."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
