@@ -56,6 +56,9 @@ def load_newest(folder: Path, say=print) -> dict:
     candidates = committed(folder)
     if not candidates:
         raise CheckpointError(f"{folder} holds no checkpoint; the run ended before its first one was saved.")
+    newer = [path for path in folder.glob("step-*.pt") if candidates and path.name > candidates[0].name]
+    for path in newer:
+        say(f"{path} has no sidecar (.json), so that nobody knows whether it is whole; an older checkpoint is used.")
     for path in candidates:
         try:
             return load(path)

@@ -16,8 +16,8 @@ from gan_lab.choices import CONFIG
 from gan_lab.commands.ls import columns, main_values
 from gan_lab.config import Job
 from gan_lab.errors import CheckpointError, GanLabError, ResourceError
+from gan_lab.stored import RECORD, folders_with, record_of, summary_of
 
-RECORD = "job.json"  # in each job's directory: its settings, and what came of it
 ERROR = "error.txt"
 KEPT = {RECORD, ".hydra", ".lock"}  # what belongs to a job, not to one attempt at it
 ASIDE = "attempt"
@@ -73,15 +73,12 @@ def record(job: Job, **what: Any) -> None:
 
 def read(folder: Path) -> dict[str, Any]:
     """The record of a job; CheckpointError if it cannot be read."""
-    try:
-        return json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{str(folder / RECORD)!r} cannot be read: {error}") from error
+    return record_of(folder)
 
 
 def entries(place: Path) -> dict[Path, dict[str, Any]]:
     """The directory of each job of a sweep and its record, in the order of their numbers."""
-    found = {file.parent: read(file.parent) for file in place.rglob(RECORD)}
+    found = {folder: read(folder) for folder in folders_with(place, RECORD)}
     return dict(sorted(found.items(), key=lambda pair: pair[1]["job"]))
 
 
@@ -153,11 +150,6 @@ def settled(folder: Path) -> dict[str, Any]:
     elif entry["status"] == "running":
         record(job, status="killed", error="its process is gone", code=1)
     return read(folder)
-
-
-def summary_of(folder: Path) -> dict[str, Any]:
-    file = folder / "summary.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def has_checkpoint(folder: Path) -> bool:

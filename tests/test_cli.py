@@ -368,6 +368,8 @@ def run(calls, tmp_path):
     place = tmp_path / "outputs" / "a=b, (ö) ~" / "1"
     place.mkdir(parents=True)
     (place / "config.yaml").write_text(yaml.safe_dump(calls.pop()["config"]))
+    (place / "checkpoints").mkdir()
+    (place / "checkpoints" / "step-00000001.json").write_text("{}")
     (place / "summary.json").write_text(json.dumps(SUMMARY | {"metrics": {"loss/generator": 0.25, "memory/x": 9.0}}))
     return place
 

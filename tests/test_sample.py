@@ -8,7 +8,7 @@ from PIL import Image
 import gan_lab
 from gan_lab import launch
 from gan_lab.cli import main
-from gan_lab.logbook import read_csv
+from gan_lab.stored import rows_of
 
 
 @pytest.fixture(scope="module")
@@ -108,5 +108,5 @@ def test_a_run_with_exact_figures_keeps_its_best_checkpoint(tmp_path):
     best = gan_lab.load(tmp_path / "ring", checkpoint="best")
     told = best.summary["best"]
     assert best.state["step"] == told["step"]
-    figures = [row["exact/quality"] for row in read_csv(tmp_path / "ring" / "metrics.csv")]
+    figures = [row["exact/quality"] for row in rows_of(tmp_path / "ring")]
     assert len(figures) == 4 and told["value"] == pytest.approx(max(map(float, figures)), rel=1e-5)

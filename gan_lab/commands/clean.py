@@ -14,6 +14,7 @@ from gan_lab.choices import CONFIG, HERE, find_run, meant, runs
 from gan_lab.commands.ls import columns
 from gan_lab.errors import ConfigError, ResourceError
 from gan_lab.options import parse
+from gan_lab.stored import place as path_of
 
 USAGE = """usage: gan-lab clean [RUN ...] [status=...] [older=...] [root=outputs] [yes=true]
 
@@ -59,7 +60,7 @@ def main(argv: list[str]) -> None:
         return print(USAGE)
     names = [word for word in argv if "=" not in word or Path(word).is_dir()]
     options = parse(Options, [word for word in argv if word not in names], "clean")
-    root, statuses = Path(options.root).expanduser(), statuses_of(options.status)
+    root, statuses = path_of(options.root), statuses_of(options.status)
     least = 0.0 if options.older is None else seconds_of(options.older)
     chosen = [named(word, root) for word in names] if names else [look(run) for run in runs_below(root)]
     chosen = [run for run in chosen if (not statuses or run.status in statuses) and run.age >= least]
@@ -98,7 +99,7 @@ def is_run(place: Path) -> bool:
 
 def named(word: str, root: Path) -> Found:
     """The run that a word names; ConfigError if it may not be removed."""
-    place = Path(word).expanduser()
+    place = path_of(word)
     if not is_run(place):
         find_run(place)
         raise ConfigError(f"{word!r} is not removed: it has neither summary.json nor .hydra beside its {CONFIG}.")
