@@ -77,13 +77,13 @@ def not_ours(error: Exception) -> str:
     """
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}"
-    homes = {str(Path(path).resolve()) for path in (sys.prefix, sys.base_prefix, os.__file__)}
+    homes = {str(Path(path).resolve()) for path in (sys.prefix, Path(os.__file__).parent)}
     ours = str(Path(__file__).parent)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = str(Path(frame.filename).resolve())
         if file.startswith(ours):
             return ""
-        if Path(file).is_file() and not any(file.startswith(home) for home in homes):
+        if Path(file).is_file() and "site-packages" not in file and not any(file.startswith(home) for home in homes):
             return f"{frame.filename}, line {frame.lineno} ({frame.name})"
     return ""
 

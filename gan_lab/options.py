@@ -79,6 +79,8 @@ def whole(text: str) -> int | None:
 def free(path: Path) -> Path:
     """This path, or the next that nobody has written yet: a.png, a-2.png, ..."""
     path = place(path)
+    if path.name in ("", ".."):
+        raise ConfigError(f"{str(path)!r} names no file; add one.")
     path.parent.mkdir(parents=True, exist_ok=True)
     again = 2
     chosen = path

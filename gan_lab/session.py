@@ -1,5 +1,6 @@
 """One rank's run from a configuration to its last word: assembled, rehearsed, trained and written down."""
 
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -351,4 +352,4 @@ def shown(path: Path) -> str:
         path = path.resolve().relative_to(Path.cwd())
     except ValueError:
         path = path.resolve()
-    return f"'{path}'" if " " in str(path) else str(path)
+    return shlex.quote(str(path))

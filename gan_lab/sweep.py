@@ -49,7 +49,7 @@ def attempt(job: Job, train: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         code = error.exit_code if isinstance(error, GanLabError) else 1
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         record(job, status="failed", seconds=time.monotonic() - start, error=reason, code=code)
-        (job.run_dir / ERROR).write_text(traceback.format_exc(), encoding="utf-8")
+        (job.run_dir / ERROR).write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
         print(f"gan-lab: job {job.number} failed: {error or type(error).__name__}", file=sys.stderr)
         return {"status": "failed", "code": code}
     record(job, **told(summary))
@@ -96,6 +96,8 @@ def end_sweep(place: Path) -> None:
         codes = {entry.get("code", 1) for entry in missing}
         error.exit_code = codes.pop() if len(codes) == 1 else 1
         raise error
+    there = shlex.quote(str(place))
+    print(f"  compare  gan-lab compare {there}\n  curves   tensorboard --logdir {there}")
 
 
 def table(place: Path) -> list[dict[str, Any]]:
@@ -112,7 +114,7 @@ def table(place: Path) -> list[dict[str, Any]]:
 
     # Print and write the same
     columns(rows)
-    with (place / "sweep.csv").open("w", newline="", encoding="utf-8") as file:
+    with (place / "sweep.csv").open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         csv.writer(file).writerows(rows)
     return found
 
