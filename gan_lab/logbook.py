@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from tqdm import tqdm
 from gan_lab import checkpoint, pictures
 from gan_lab.datasets import Dataset
 from gan_lab.distributed import World
-from gan_lab.errors import CheckpointError
+from gan_lab.errors import CheckpointError, ConfigError
 from gan_lab.stored import TABLE, rows_of, summary_of
 
 
@@ -32,7 +33,9 @@ class Logbook:
         """Go on after a step, without what was written after it."""
         from torch.utils.tensorboard import SummaryWriter  # takes half a second, which previews need not pay
 
-        self.writer = SummaryWriter(self.folder, purge_step=step + 1 if step else None, max_queue=1000, flush_secs=20)
+        self.writer = SummaryWriter(
+            writable(self.folder), purge_step=step + 1 if step else None, max_queue=1000, flush_secs=20
+        )
         rows = [row for row in self.rows() if int(row["step"]) <= step]
         self.table = Table(self.folder / "metrics.csv", rows)
 
@@ -273,6 +276,14 @@ def plain(value):
 def write_summary(folder: Path, summary: dict) -> None:
     """Replace summary.json in one step."""
     checkpoint.write_text(folder / "summary.json", json.dumps(plain(summary), indent=2) + "\n")
+
+
+def writable(folder: Path) -> str:
+    """A folder by a name that TensorBoard can write: Unicode, from here if not from the root. Raises ConfigError."""
+    for name in (str(folder), os.path.relpath(folder)):
+        if not any(0xD800 <= ord(letter) < 0xE000 for letter in name):  # what stands for bytes that are no UTF-8
+            return name
+    raise ConfigError(f"{str(folder)!r} is not UTF-8, and TensorBoard can write to no such place; rename it.")
 
 
 def read_json(path: Path) -> dict:

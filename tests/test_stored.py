@@ -54,9 +54,13 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 
 
-@pytest.mark.parametrize("content", ["[]", "null", "7", "{", "[" * 5000, f'{{"a": {DEEP}}}', "9" * 5000, '{"step": "x"}',
-                                     '{"metrics": {"a": {}}}', '{"metrics": {"a": 1' + "0" * 400 + "}}",
-                                     '{"status": "a\\u001b[2Jb"}', '{"figures": {"a": {"value": 1}}}'])  # fmt: skip
+SUMMARIES = [
+    "[]", "null", "7", "{", "[" * 5000, f'{{"a": {DEEP}}}', "9" * 5000, '{"step": "x"}', '{"metrics": {"a": {}}}',
+    f'{{"metrics": {{"a": 1{"0" * 400}}}}}', '{"status": "a\\u001b[2Jb"}', '{"figures": {"a": {"value": 1}}}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", SUMMARIES, ids=lambda content: content[:20])
 def test_a_summary_of_another_shape_is_a_sentence(tmp_path, content):
     (tmp_path / "summary.json").write_text(content)
     with pytest.raises(CheckpointError, match=r"summary\.json' cannot be read: "):
@@ -128,7 +132,7 @@ def test_a_damaged_run_is_one_line_and_the_others_are_shown(run, capsys, name):
     )
     if name == "summary.json":
         code, out, _ = said(capsys, "ls", "runs")
-        assert code == 0 and "unreadable" in out and "not UTF-8" in out and "outputs/good  finished" in out
+        assert code == 0 and "unreadable" in out and "not UTF-8" in out and "outputs/good   finished" in out
 
 
 def test_a_killed_run_is_not_running(run, capsys):
@@ -141,7 +145,10 @@ def test_a_killed_run_is_not_running(run, capsys):
 
 
 def test_figures_that_several_runs_have_come_first_and_fit_the_terminal(run, capsys, monkeypatch):
-    for name, metrics in (("b", {"exact/one": 1.0, "exact/both": 2.0}), ("c", {"exact/both": 3.0})):
+    for name, metrics in (
+        ("b", {"exact/one": 1.0, "exact/both": 2.0, "exact/too": 1.0}),
+        ("c", {"exact/both": 3.0, "exact/too": 2.0}),
+    ):
         other = shutil.copytree(run, run.with_name(name))
         (other / "summary.json").write_text(json.dumps({"status": "finished", "step": 2, "metrics": metrics}))
     shutil.rmtree(run)
@@ -152,9 +159,9 @@ def test_figures_that_several_runs_have_come_first_and_fit_the_terminal(run, cap
     assert "exact/both" in whole and "exact/one" in whole
     from gan_lab.commands import compare
 
-    monkeypatch.setattr(compare, "width", lambda: 60)
+    monkeypatch.setattr(compare, "width", lambda: 80)
     narrow = said(capsys, "compare", "outputs")[1].splitlines()
-    assert len(narrow[0]) <= 60
+    assert len(narrow[0]) <= 80 and "exact/both" in narrow[0] and "exact/too" not in narrow[0] and "exact/too" in head
 
 
 STATES = [[1], {}, {"step": 2, "game": {}}, {"step": "x", "game": {}, "ema": {}}, {"step": 2, "game": [], "ema": {}},

@@ -108,7 +108,7 @@ def write(run, what: str, finding, options: dict[str, Any]) -> str:
     """Pictures, finding.json and TensorBoard's events in a new directory; says where."""
     from torch.utils.tensorboard import SummaryWriter
 
-    from gan_lab import __version__, launch, pictures
+    from gan_lab import __version__, launch, logbook, pictures
 
     folder, step = free(run.folder / "analysis" / what), run.state["step"]
     protocol = {"step": step, "weights": run.weights, "version": __version__, "options": options}
@@ -116,7 +116,7 @@ def write(run, what: str, finding, options: dict[str, Any]) -> str:
     try:
         folder.mkdir()
         (folder / "finding.json").write_text(json.dumps(whole, indent=2, default=str) + "\n", encoding="utf-8")
-        with SummaryWriter(folder) as writer:
+        with SummaryWriter(logbook.writable(folder)) as writer:
             for name, value in finding.figures.items():
                 writer.add_scalar(f"{what}/{name}", value, step)
             for name, array in finding.pictures.items():
