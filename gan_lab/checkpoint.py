@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from gan_lab.errors import CheckpointError, ResourceError
+from gan_lab.stored import json_of
 
 SCHEMA = 1
 
@@ -70,7 +71,9 @@ def load_newest(folder: Path, say=print) -> dict:
 def load(path: Path) -> dict:
     """One checkpoint, checked against its sidecar, and opened without running any code from it."""
     try:
-        sidecar = json.loads(path.with_suffix(".json").read_text())
+        sidecar = json_of(path.with_suffix(".json"))
+        if path.exists() and not path.is_file():
+            raise CheckpointError(f"{path} is no regular file.")
         if sidecar["schema"] > SCHEMA:
             raise CheckpointError(
                 f"{path} was written by a newer gan-lab (schema {sidecar['schema']}); upgrade to read it."

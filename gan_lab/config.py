@@ -163,16 +163,21 @@ def use_run_dir(config: DictConfig, run_dir: Path) -> None:
 def place_sweep(config: DictConfig) -> tuple[Path, list[list[str]], list[str]]:
     """Where a sweep goes, the settings of each of its jobs, and which of them differ between jobs."""
     HydraConfig.instance().set_config(config)
-    sweeper = config.hydra.sweeper
-    words = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
-    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
-    overrides = parser.parse_overrides([*words, *config.hydra.overrides.task])
-    number = math.prod(values_of(override) for override in overrides if override.is_sweep_override())
-    if number > MOST_JOBS:
-        raise ConfigError(f"these settings make {number:,} jobs, and a sweep has at most {MOST_JOBS:,}: part them")
-    (jobs,) = hydra.utils.get_class(sweeper._target_).split_arguments(overrides, None)
-    swept = [override.get_key_element().lstrip("+") for override in overrides if override.is_sweep_override()]
-    return Path(config.hydra.sweep.dir), jobs, swept
+    try:
+        sweeper = config.hydra.sweeper
+        words = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
+        parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+        overrides = parser.parse_overrides([*words, *config.hydra.overrides.task])
+        number = math.prod(values_of(override) for override in overrides if override.is_sweep_override())
+        if number > MOST_JOBS:
+            raise ConfigError(f"these settings make {number:,} jobs, and a sweep has at most {MOST_JOBS:,}: part them")
+        (jobs,) = hydra.utils.get_class(sweeper._target_).split_arguments(overrides, None)
+        swept = [override.get_key_element().lstrip("+") for override in overrides if override.is_sweep_override()]
+        return Path(config.hydra.sweep.dir), jobs, swept
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise explained(error) from error
 
 
 def values_of(override: Override) -> int:

@@ -44,7 +44,7 @@ WRONG = {
     "checkpoint=7": (4, "keeps no checkpoint '7'; it keeps last and the steps 2."),
     "device=foo": (2, "device=foo is not known; choose cpu, cuda or cuda:0."),
     "weights=best": (2, "weights=best is not known; choose ema or raw."),
-    "seeds=": (2, "seeds= must be numbers and ranges, for example seeds=0-15,42."),
+    "seeds=": (2, "seeds= needs a value; leave it out for what is usual."),
     "seeds=3-1": (2, "seeds=3-1 names no seed; ranges run upwards, for example seeds=0-15."),
     "interpolate=cubic": (2, "interpolate=cubic is not known; choose linear or spherical."),
     "interpolate=linear seeds=1": (2, "interpolate needs two seeds or more, for example seeds=3,8."),

@@ -1,6 +1,5 @@
 """List runs with their size, status and age, and remove those that you name; nothing without yes=true."""
 
-import json
 import os
 import re
 import shutil
@@ -12,9 +11,10 @@ from pathlib import Path
 
 from gan_lab.choices import CONFIG, HERE, find_run, meant, runs
 from gan_lab.commands.ls import columns
-from gan_lab.errors import ConfigError, ResourceError
+from gan_lab.errors import CheckpointError, ConfigError, ResourceError
 from gan_lab.options import parse
 from gan_lab.stored import place as path_of
+from gan_lab.stored import summary_of
 
 USAGE = """usage: gan-lab clean [RUN ...] [status=...] [older=...] [root=outputs] [yes=true]
 
@@ -134,8 +134,8 @@ def look(place: Path) -> Found:
 def status_of(place: Path) -> str:
     """What the summary of a run that nobody holds says; `killed` where it ended without a word."""
     try:
-        status = json.loads((place / "summary.json").read_text(encoding="utf-8")).get("status", "killed")
-    except (OSError, ValueError, AttributeError):
+        status = summary_of(place).get("status", "killed")
+    except CheckpointError:
         status = "killed"
     return "killed" if status == "running" and os.name != "nt" else status  # Windows has no lock to tell
 
