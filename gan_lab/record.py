@@ -12,6 +12,7 @@ import yaml
 
 from gan_lab import __version__, checkpoint
 from gan_lab.datasets import Dataset
+from gan_lab.errors import CheckpointError
 from gan_lab.stored import OVERRIDES, START, start_of
 
 
@@ -31,6 +32,8 @@ def record(config: dict, run_dir: Path, overrides: Sequence[str], dataset: Datas
         was = f"it had {start['samples']:,} samples at the start and has {len(dataset):,} now"
         print(f"The data has changed: {was}. What follows is not what the run would have been.")
     checkpoint.write_text(run_dir / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    if (run_dir / OVERRIDES).exists() and not (run_dir / OVERRIDES).is_file():
+        raise CheckpointError(f"{str(run_dir / OVERRIDES)!r} cannot be written: it is no regular file")
     with (run_dir / OVERRIDES).open("a", encoding="utf-8", errors="backslashreplace") as file:
         file.writelines(f"{override}\n" for override in overrides)
     facts = {
