@@ -18,7 +18,7 @@ installed = test "`cat "$(VENV)/.gan-lab-$(1)" 2>&1`" = "`pwd`" && \
   test -z "`find pyproject.toml -newer "$(VENV)/.gan-lab-$(1)" 2>&1`"
 note = pwd > "$(VENV)/.gan-lab-$(1)"
 
-.PHONY: help setup setup-dev environment demo test check bench proofs mutants clean
+.PHONY: help setup setup-dev environment demo test check bench proofs mutants soak clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ proofs: setup ## judge each claim of conf/experiment/proof that is new or has ch
 
 mutants: setup-dev ## plant bugs one by one; each must turn a test red
 	@$(PY) scripts/mutants.py $(ARGS)
+
+soak: setup ## give the command hostile words and odd stored files; ARGS='lines=900 files=300 seed=7' for more
+	@$(PY) scripts/soak.py $(ARGS)
 
 clean: ## remove what building and testing left behind; outputs/ and .venv stay
 	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

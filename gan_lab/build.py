@@ -8,13 +8,14 @@ import torch
 from torch import nn
 
 from gan_lab import checkpoint
-from gan_lab.choices import find_run, stored
+from gan_lab.choices import find_run
 from gan_lab.datasets import Dataset
 from gan_lab.errors import CheckpointError, ConfigError
 from gan_lab.models import FromRun, Game, as_game
 from gan_lab.schedule import turns_of
 from gan_lab.settings import Trainer
 from gan_lab.signatures import OURS, class_of, look_here
+from gan_lab.stored import checked_state, config_of
 
 
 def resolve(target: str, trust: tuple[str, ...] = ()) -> type:
@@ -75,7 +76,7 @@ def build(
 def guest_of(asked: FromRun, trust: tuple[str, ...], key: str) -> nn.Module:
     """The trained network of a finished run, frozen. Raises ConfigError, CheckpointError."""
     folder = find_run(asked.run)
-    model = stored(folder)["model"]
+    model = config_of(folder)["model"]
     known = [name for name, node in model.items() if isinstance(node, dict) and "_target_" in node]
     if asked.network not in known:
         raise ConfigError(f"{key}.network={asked.network} is no network of {folder}; it has {', '.join(known)}.")
@@ -86,6 +87,7 @@ def guest_of(asked: FromRun, trust: tuple[str, ...], key: str) -> nn.Module:
     # Take its weights, averaged ones where the run has them
     place = folder / "checkpoints"
     state = checkpoint.load_newest(place) if asked.checkpoint == "last" else checkpoint.load(place / "best.pt")
+    state = checked_state(state, folder)
     averaged = under(f"networks.{asked.network}.", state["ema"]) if asked.weights == "ema" else {}
     try:
         network.load_state_dict(averaged or under(f"{asked.network}.", state["game"]))

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from gan_lab.errors import CheckpointError, ResourceError
+from gan_lab.stored import json_of
 
 SCHEMA = 1
 
@@ -98,6 +99,9 @@ def load_newest(folder: Path, say=print) -> dict:
         say(f"The checkpoint of step {newest} lacks its sidecar, so it was never committed; taking the one before it.")
     if not candidates:
         raise CheckpointError(f"{folder} holds no checkpoint; the run ended before its first one was saved.")
+    newer = [path for path in folder.glob("step-*.pt") if candidates and path.name > candidates[0].name]
+    for path in newer:
+        say(f"{path} has no sidecar (.json), so that nobody knows whether it is whole; an older checkpoint is used.")
     for path in candidates:
         try:
             return load(path)
@@ -109,7 +113,9 @@ def load_newest(folder: Path, say=print) -> dict:
 def load(path: Path) -> dict:
     """One checkpoint, checked against its sidecar, and opened without running any code from it."""
     try:
-        sidecar = json.loads(path.with_suffix(".json").read_text())
+        sidecar = json_of(path.with_suffix(".json"))
+        if path.exists() and not path.is_file():
+            raise CheckpointError(f"{path} is no regular file.")
         if sidecar["schema"] > SCHEMA:
             raise CheckpointError(
                 f"{path} was written by a newer gan-lab (schema {sidecar['schema']}); upgrade to read it."

@@ -6,11 +6,11 @@ import shlex
 from collections.abc import Iterable
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
 from gan_lab.errors import CheckpointError, ConfigError
+from gan_lab.stored import CONFIG as CONFIG
+from gan_lab.stored import folders_with, place, shortened
 
-CONFIG = "config.yaml"  # what `launch` writes into a run
 HERE = Path(__file__).parent
 CONF = HERE / "conf" if (HERE / "conf" / "config.yaml").is_file() else HERE.parent / "conf"  # a wheel has the first
 SENTENCE_END = re.compile(r"(?<=\.)(?<!\bal\.)(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bcf\.)\s")  # not that of "et al. 2014"
@@ -18,7 +18,7 @@ SENTENCE_END = re.compile(r"(?<=\.)(?<!\bal\.)(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bcf
 
 def own_folders() -> list[Path]:
     """The user's own folders of YAML that the environment names."""
-    return [Path(p).expanduser().absolute() for p in os.environ.get("GAN_LAB_CONFIG_DIR", "").split(os.pathsep) if p]
+    return [place(p).absolute() for p in os.environ.get("GAN_LAB_CONFIG_DIR", "").split(os.pathsep) if p]
 
 
 def groups() -> list[str]:
@@ -46,7 +46,7 @@ def find_file(word: str) -> tuple[str, str, Path]:
 
     ConfigError with the nearest name if there is none.
     """
-    path = Path(word).expanduser()
+    path = place(word)
     if path.suffix == ".yaml" and path.is_file():
         return group_of(path), path.stem, path
     known = {f"{group}/{name}": (group, name, file) for group in groups() for name, file in choices(group).items()}
@@ -84,37 +84,32 @@ def description(path: Path) -> str:
 
 def runs(root: Path, name: str = "summary.json") -> list[Path]:
     """The run directories below `root`, oldest first: those that hold a file called `name`."""
-    found = (file.parent for file in root.rglob(name) if ".hydra" not in file.parts)
-    return sorted(found, key=lambda run: run.stat().st_mtime)
+    return sorted(folders_with(root, name), key=age)
+
+
+def age(run: Path) -> float:
+    """When something in a run was last made, 0 where the run has just gone."""
+    try:
+        return run.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def find_run(word: str | Path) -> Path:
     """The run that a word names; CheckpointError with the nearest one if there is none."""
-    run = Path(word).expanduser()
+    run = place(word)
     if (run / CONFIG).is_file():
         return run
     known = [
-        file.parent for place in (run, run.parent) for depth in ("*", "*/*") for file in place.glob(f"{depth}/{CONFIG}")
+        file.parent for near in (run, run.parent) for depth in ("*", "*/*") for file in near.glob(f"{depth}/{CONFIG}")
     ]
     known = [found for found in known if found.name != ".hydra"] + runs(Path("outputs"), CONFIG)
-    inside = sorted((found for found in known if run in found.parents), key=lambda found: found.stat().st_mtime)
+    inside = sorted((found for found in known if run in found.parents), key=age)
     near = f"; did you mean {str(inside[-1])!r}, its newest run?" if inside else meant(str(word), map(str, known))
     what = "is not a run (it has no config.yaml)" if run.is_dir() else "does not exist"
-    raise CheckpointError(f"the run {str(word)!r} {what}{near or '; `gan-lab ls runs` lists the runs in outputs'}")
-
-
-def stored(run: Path) -> dict[str, Any]:
-    """The configuration that a run was started with, as it lies there; CheckpointError if it cannot be read."""
-    import yaml
-
-    file = run / CONFIG
-    try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise CheckpointError(f"{str(file)!r} cannot be read: {str(error).splitlines()[0]}") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{str(file)!r} holds no configuration")
-    return config
+    raise CheckpointError(
+        f"the run {shortened(str(word), 300)!r} {what}{near or '; `gan-lab ls runs` lists the runs in outputs'}"
+    )
 
 
 def shown(path: Path) -> str:

@@ -1,6 +1,9 @@
 """The command: finds the verb, hands it the rest of the line, and turns what goes wrong into a sentence and a code."""
 
 import ast
+import codecs
+import errno
+import io
 import os
 import sys
 import traceback
@@ -9,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from gan_lab import __version__
-from gan_lab.errors import DISK_IS_FULL, GanLabError, ResourceError
+from gan_lab.errors import DISK_IS_FULL, ConfigError, GanLabError, ResourceError
 from gan_lab.streams import steady
 
 TRAINING = ("train", "resume")  # go on when nobody reads what they say
@@ -19,6 +22,10 @@ VERBS = Path(__file__).parent / "commands"  # a file is a verb, the first line o
 def main(argv: list[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    codecs.register_error("escaped", escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="escaped")
     debug = "--debug" in argv
     try:
         return dispatch([word for word in argv if word != "--debug"]) or 0
@@ -36,19 +43,52 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
+        if error.errno not in DISK_IS_FULL and not debug and error.filename is not None:
+            print(f"gan-lab: {error.filename!r} cannot be used: {error.strerror}.", file=sys.stderr)
+            return ConfigError.exit_code if error.errno == errno.ENAMETOOLONG else ResourceError.exit_code
         if error.errno not in DISK_IS_FULL:
-            return bug()
+            return bug(error)
         print("gan-lab: The disk is full. Free some space, or choose another place with run.root=...", file=sys.stderr)
         return ResourceError.exit_code
-    except Exception:
-        return bug()
+    except Exception as error:
+        return bug(error)
 
 
-def bug() -> int:
-    """Tell of the error that is being handled, which nobody foresaw."""
+def escaped(error: UnicodeError) -> tuple[str, int]:
+    """What stands for letters that a terminal does not know: a plain mark like them, or their number."""
+    plain = {"↑": "^", "↓": "v", "±": "+-"}
+    word = error.object[error.start : error.end]
+    return "".join(
+        plain.get(letter) or letter.encode("ascii", "backslashreplace").decode() for letter in word
+    ), error.end
+
+
+def bug(error: Exception) -> int:
+    """Tell of an error that nobody foresaw: whose it is, gan-lab's or that of a package of the user's own."""
     traceback.print_exc()
+    if place := not_ours(error):
+        print(f"gan-lab: {type(error).__name__} in {place}, which is no part of gan-lab.", file=sys.stderr)
+        return ConfigError.exit_code
     print("gan-lab: this is a bug; please report it with the lines above.", file=sys.stderr)
     return 1
+
+
+def not_ours(error: Exception) -> str:
+    """File and line of the user's own package in which an error arose, or nothing.
+
+    Asked is the last call that is of gan-lab, or of a file that no installation put there.
+    """
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}"
+    homes = {str(Path(path).resolve()) for path in (sys.prefix, Path(os.__file__).parent)}
+    ours = str(Path(__file__).parent)
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = str(Path(frame.filename).resolve())
+        if file.startswith(ours):
+            return ""
+        if Path(file).is_file() and "site-packages" not in file and not any(file.startswith(home) for home in homes):
+            return f"{frame.filename}, line {frame.lineno} ({frame.name})"
+    return ""
 
 
 def dispatch(argv: list[str]) -> int | None:
@@ -92,7 +132,6 @@ def usage() -> str:
 
 def unknown(verb: str) -> GanLabError:
     from gan_lab.choices import meant
-    from gan_lab.errors import ConfigError
 
     if "=" in verb:
         return ConfigError(f"{verb!r} is a setting, not a command; settings follow a command: gan-lab train {verb}")

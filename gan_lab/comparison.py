@@ -1,6 +1,5 @@
 """Runs beside each other: what came of each, which of them differ only in their seed, and what differs otherwise."""
 
-import csv
 import json
 import math
 import re
@@ -10,11 +9,23 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from gan_lab.choices import CONFIG, find_run, stored
+from gan_lab.choices import find_run
 from gan_lab.errors import CheckpointError
 from gan_lab.nested import everywhere
+from gan_lab.stored import (
+    CONFIG,
+    RECORD,
+    config_of,
+    folders_with,
+    overrides_of,
+    place,
+    record_of,
+    rows_of,
+    shaped,
+    status_of,
+    summary_of,
+)
 
-RECORD, SUMMARY, TABLE = "job.json", "summary.json", "metrics.csv"
 ENDED = ("finished", "stopped", "diverged", "failed")
 REPORT = "evaluation/"  # stands before the figures of `gan-lab evaluate`, which are not those of the training
 EXACT = "exact/"
@@ -98,21 +109,32 @@ class Column:
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 
-def find(words: Iterable[str]) -> list[Result]:
-    """The runs that words name, each a run or a directory of runs such as a sweep's; CheckpointError for another."""
+def find(words: Iterable[str]) -> tuple[list[Result], dict[Path, str]]:
+    """The runs that words name, each a run or a directory of runs such as a sweep's; and why others cannot be read.
+
+    CheckpointError for a word that names no run, and where no run can be read.
+    """
     found = {}
     for word in words:
-        place = Path(word).expanduser()
-        if (place / CONFIG).is_file():
-            found[place.resolve()] = place
+        folder = place(word)
+        if (folder / CONFIG).is_file():
+            found[folder.resolve()] = folder
             continue
-        inside = [file.parent for name in (CONFIG, RECORD) for file in place.rglob(name)]
-        inside = sorted({folder for folder in inside if ".hydra" not in folder.parts}, key=natural)
+        inside = sorted(folders_with(folder, CONFIG, RECORD), key=natural)
         if not inside:
             find_run(word)
-        outer = [folder for folder in inside if not set(folder.parents) & set(inside)]  # not an earlier attempt
-        found |= {folder.resolve(): folder for folder in outer}
-    return [result(folder) for folder in found.values()]
+        there = set(inside)
+        outer = [each for each in inside if there.isdisjoint(each.parents)]  # not an earlier attempt
+        found |= {each.resolve(): each for each in outer}
+    runs, wrong = [], {}
+    for folder in found.values():
+        try:
+            runs.append(result(folder))
+        except CheckpointError as error:
+            wrong[folder] = str(error)
+    if not runs:
+        raise CheckpointError("\n  ".join(wrong.values()))
+    return runs, wrong
 
 
 def natural(folder: Path) -> list[tuple[int, str]]:
@@ -122,15 +144,12 @@ def natural(folder: Path) -> list[tuple[int, str]]:
 
 def result(folder: Path) -> Result:
     """What a run's directory says; a job of a sweep that never came to its first step has only its record."""
-    summary, entry = read(folder / SUMMARY), read(folder / RECORD)
-    config = stored(folder) if (folder / CONFIG).is_file() else entry.get("config")
-    if not isinstance(config, dict) or not {"seed", "dataset", "loss"} <= config.keys():
-        raise CheckpointError(f"{str(folder)!r} holds no configuration of a run; leave it out.")
-    file = folder / "overrides.txt"
-    overrides = file.read_text(encoding="utf-8").splitlines() if file.is_file() else entry.get("overrides", [])
-    status = summary.get("status", "no result yet")
+    summary, entry = summary_of(folder), record_of(folder) if (folder / RECORD).is_file() else {}
+    config = config_of(folder) if (folder / CONFIG).is_file() else shaped(folder / CONFIG, entry.get("config"))
+    overrides = overrides_of(folder) or entry.get("overrides", [])
+    status = status_of(folder, summary) or "no result yet"
     if status not in ENDED and entry:
-        status = entry["status"]
+        status = status_of(folder, entry)
     facts = {name: summary[name] for name in FOUND if name in summary}
     found = Result(folder, status, summary.get("step"), config, overrides, facts)
     reports = {f"{REPORT}{name}": figure for name, figure in summary.get("evaluation", {}).items()}
@@ -140,26 +159,12 @@ def result(folder: Path) -> Result:
     return found
 
 
-def read(file: Path) -> dict[str, Any]:
-    """A file of JSON, or nothing where there is none; CheckpointError if it is damaged."""
-    if not file.is_file():
-        return {}
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{str(file)!r} cannot be read: {error}") from error
-
-
 def fill(run: Result, metrics: dict[str, Any]) -> None:
     """The last values from the summary and the table of a run, the best ones from the table."""
-    file = run.folder / TABLE
-    if file.is_file():
-        with file.open(newline="", encoding="utf-8") as lines:
-            rows = [row for row in csv.DictReader(lines) if (row["step"] or "").isdigit()]
-        for row in rows:
-            for name, value in row.items():
-                if name not in ("step", "protocol") and value:
-                    note(run, name, float(value), int(row["step"]))
+    for row in rows_of(run.folder):
+        for name, value in row.items():
+            if name not in ("step", "protocol") and value:
+                note(run, name, float(value), int(row["step"]))
     run.last |= {name: float(value) for name, value in metrics.items() if name not in run.last}
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import errno
+import math
 import os
 import re
 import sys
@@ -21,6 +22,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn as JobReturn
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -38,6 +40,7 @@ from gan_lab.overrides import Line, quoted, tag, written
 from gan_lab.settings import Settings
 
 HELD = ExitStack()  # the lock of the sweep whose jobs this process runs
+MOST_JOBS = 1000  # of one sweep
 
 
 @dataclass
@@ -170,13 +173,29 @@ def use_run_dir(config: DictConfig, run_dir: Path) -> None:
 def place_sweep(config: DictConfig) -> tuple[Path, list[list[str]], list[str]]:
     """Where a sweep goes, the settings of each of its jobs, and which of them differ between jobs."""
     HydraConfig.instance().set_config(config)
-    sweeper = config.hydra.sweeper
-    words = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
-    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
-    overrides = parser.parse_overrides([*words, *config.hydra.overrides.task])
-    (jobs,) = hydra.utils.get_class(sweeper._target_).split_arguments(overrides, None)
-    swept = [override.get_key_element().lstrip("+") for override in overrides if override.is_sweep_override()]
-    return Path(config.hydra.sweep.dir), jobs, swept
+    try:
+        sweeper = config.hydra.sweeper
+        words = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
+        parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+        overrides = parser.parse_overrides([*words, *config.hydra.overrides.task])
+        number = math.prod(values_of(override) for override in overrides if override.is_sweep_override())
+        if number > MOST_JOBS:
+            raise ConfigError(f"these settings make {number:,} jobs, and a sweep has at most {MOST_JOBS:,}: part them")
+        (jobs,) = hydra.utils.get_class(sweeper._target_).split_arguments(overrides, None)
+        swept = [override.get_key_element().lstrip("+") for override in overrides if override.is_sweep_override()]
+        return Path(config.hydra.sweep.dir), jobs, swept
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise explained(error) from error
+
+
+def values_of(override: Override) -> int:
+    """How many values a sweep over one setting has, without listing them."""
+    sweep = override.value()
+    if isinstance(sweep, RangeSweep):
+        return max(0, math.ceil((sweep.stop - sweep.start) / sweep.step)) if sweep.step else 0
+    return len(sweep.list) if isinstance(sweep, ChoiceSweep) else 1
 
 
 def use_sweep_dir(config: DictConfig, sweep_dir: Path, swept: list[str]) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from gan_lab.choices import CONFIG, shown
 from gan_lab.errors import ConfigError
+from gan_lab.stored import MARK
 
 LOCK = ".lock"
-MARK = ".gan-lab"  # written when a run begins in a directory of its own
 BEFORE = {".hydra", LOCK, MARK, "job.json", "log.txt", "error.txt"}  # what may lie there before a run begins
 OF_A_RUN = (CONFIG, "summary.json", "metrics.csv", "checkpoints")
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -13,7 +14,8 @@ from tqdm import tqdm
 from gan_lab import checkpoint, pictures
 from gan_lab.datasets import Dataset
 from gan_lab.distributed import World
-from gan_lab.errors import DivergedError, GanLabError, ResourceError
+from gan_lab.errors import CheckpointError, ConfigError, DivergedError, GanLabError, ResourceError
+from gan_lab.stored import TABLE, rows_of, summary_of
 
 
 class Logbook:
@@ -32,9 +34,22 @@ class Logbook:
         """Go on after a step, without what was written after it."""
         from torch.utils.tensorboard import SummaryWriter  # takes half a second, which previews need not pay
 
-        self.writer = SummaryWriter(self.folder, purge_step=step + 1 if step else None, max_queue=1000, flush_secs=20)
-        rows = [row for row in read_csv(self.folder / "metrics.csv") if int(row["step"]) <= step]
+        self.writer = SummaryWriter(
+            writable(self.folder), purge_step=step + 1 if step else None, max_queue=1000, flush_secs=20
+        )
+        rows = [row for row in self.rows() if int(row["step"]) <= step]
         self.table = Table(self.folder / "metrics.csv", rows)
+
+    def rows(self) -> list[dict[str, str]]:
+        """The rows of the table so far; a damaged table is put aside, said aloud, and a new one begun."""
+        try:
+            return rows_of(self.folder)
+        except CheckpointError as error:
+            file = self.folder / TABLE
+            aside = file.with_name(f"{file.stem}-damaged-{time.time_ns()}{file.suffix}")
+            file.rename(aside)
+            print(f"{error}. It was renamed to {aside.name}, and a new table begins.")
+            return []
 
     def rewind(self, step: int) -> None:
         """Go on from an earlier step."""
@@ -328,16 +343,17 @@ def write_summary(folder: Path, summary: dict) -> None:
     checkpoint.write_text(folder / "summary.json", json.dumps(plain(summary), indent=2) + "\n")
 
 
-def read_csv(path: Path) -> list[dict]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if (row["step"] or "").isdigit()]
+def writable(folder: Path) -> str:
+    """A folder by a name that TensorBoard can write: Unicode, from here if not from the root. Raises ConfigError."""
+    for name in (str(folder), os.path.relpath(folder)):
+        if not any(0xD800 <= ord(letter) < 0xE000 for letter in name):  # what stands for bytes that are no UTF-8
+            return name
+    raise ConfigError(f"{str(folder)!r} is not UTF-8, and TensorBoard can write to no such place; rename it.")
 
 
 def read_json(path: Path) -> dict:
     """What a summary holds; nothing where it is missing or damaged, since no run depends on it."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return summary_of(path.parent)
+    except CheckpointError:
         return {}

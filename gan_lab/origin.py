@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from gan_lab.choices import CONF, CONFIG, stored
+from gan_lab.choices import CONF, CONFIG
 from gan_lab.config import parsed
 from gan_lab.errors import CheckpointError
+from gan_lab.stored import are_names, config_of, is_mapping, overrides_of, text_of, yaml_of
 
 
 @dataclass
@@ -47,16 +46,30 @@ class Origin:
 
 def origins(run: Path) -> list[Origin]:
     """Every choice and every value of a run with its source; CheckpointError where the run does not tell."""
-    made, words = read(run / ".hydra" / "hydra.yaml")["hydra"]["runtime"], read(run / ".hydra" / "overrides.yaml")
+    made, words = runtime(run)
     sources = [Path(source["path"]) for source in made["config_sources"] if source["schema"] == "file"]
     folders = [*sources, CONF]
     chosen = choices_of(folders, made["choices"], words)
-    resumed = lines(run / "overrides.txt")[len(words) :]
+    resumed = overrides_of(run)[len(words) :]
     layers = [*file_layers(folders, chosen), typed("command line", words, chosen), typed("resume", resumed, chosen)]
     return [
         *(Origin(group, choice.names, choice.source, choice.names != choice.usual) for group, choice in chosen.items()),
-        *(origin(key, value, layers) for key, value in flat(stored(run)).items()),
+        *(origin(key, value, layers) for key, value in flat(config_of(run)).items()),
     ]
+
+
+def runtime(run: Path) -> tuple[dict[str, Any], list[str]]:
+    """What Hydra notes of how a run was composed, and the words that were typed."""
+    file = run / ".hydra" / "hydra.yaml"
+    hydra, words = yaml_of(file), yaml_of(file.with_name("overrides.yaml"))
+    try:
+        made = hydra["hydra"]["runtime"]
+        texts = [*words, *(source[key] for source in made["config_sources"] for key in ("path", "schema"))]
+        if is_mapping(made["choices"]) and {"experiment", "dataset"} <= made["choices"].keys() and are_names(texts):
+            return made, words
+    except (TypeError, KeyError):
+        pass
+    raise CheckpointError(f"{str(file)!r} does not tell how the run was composed, so that no origin is known.")
 
 
 def origin(key: str, value: Any, layers: list[Layer]) -> Origin:
@@ -77,7 +90,7 @@ def choices_of(folders: list[Path], recorded: dict[str, Any], words: list[str]) 
 
     Hydra records choices of one name; those of several are in the defaults lists and on the command line.
     """
-    listed = read(CONF / CONFIG)["defaults"]
+    listed = yaml_of(CONF / CONFIG)["defaults"]
     usual = {group: name for entry in listed if isinstance(entry, dict) for group, name in entry.items()}
     chosen = {group: Choice(name, CONFIG, name) for group, name in usual.items() if is_ours(group)}
     experiment = recorded["experiment"]
@@ -101,7 +114,7 @@ def is_ours(group: str) -> bool:
 def overridden(folders: list[Path], experiment: str) -> Iterator[tuple[str, Any]]:
     """The groups that an experiment chooses, and what it chooses of them."""
     path = find(folders, f"experiment/{experiment}.yaml")
-    for entry in read(path).get("defaults", []) if path else ():
+    for entry in yaml_of(path).get("defaults", []) if path else ():
         if isinstance(entry, dict):
             yield from ((group.removeprefix("override /"), name) for group, name in entry.items())
         elif entry != "_self_":
@@ -126,11 +139,11 @@ def file_layer(folders: list[Path], group: str, name: str, package: str, is_defa
     path = find(folders, label)
     if path is None:
         return
-    values = read(path)
+    values = yaml_of(path)
     for entry in values.get("defaults", []) if group else ():
         if isinstance(entry, str) and entry != "_self_":
             yield from file_layer(folders, group, entry, package, is_default)
-    header = re.search(r"^# @package (\S+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    header = re.search(r"^# @package (\S+)", text_of(path), re.MULTILINE)
     place = {"_global_": "", "_group_": package}.get(header[1], header[1]) if header else package
     own = {key: value for key, value in values.items() if key not in ("defaults", "hydra")}
     yield Layer(label, flat(own, f"{place}." if place else ""), is_default)
@@ -176,15 +189,3 @@ def same(written: Any, value: Any) -> bool:
 
 def is_reference(raw: Any) -> bool:
     return isinstance(raw, str) and "${" in raw
-
-
-def read(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{str(path)!r} cannot be read, so that no origin is known: {reason}") from error
-
-
-def lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gan_lab.choices import meant, own_folders
 from gan_lab.errors import ConfigError
+from gan_lab.stored import place
 
 DEMO = "experiment=dcgan_digits"  # what runs when nothing is chosen
 FLAGS = {"--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m",
@@ -54,7 +55,7 @@ def read(argv: list[str]) -> Line:
         elif option in FLAGS:
             line.options.append(option)
         elif option in ("--config-dir", "-cd"):
-            line.folders.append(Path(value if equals else next_value(option, words)).expanduser().absolute())
+            line.folders.append(place(value if equals else next_value(option, words)).absolute())
         elif option in ("--info", "-i"):  # its value may be left out
             line.options += [option, value or (words.popleft() if words and words[0] in ABOUT else "all")]
         elif option in WITH_VALUE:

@@ -2,13 +2,14 @@
 
 import math
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
 Colour = tuple[int, int, int]
@@ -18,6 +19,7 @@ INK, GREY, RULE = (40, 40, 40), (120, 120, 120), (215, 215, 215)
 BLUE, GREEN, ORANGE, VIOLET = (38, 96, 186), (22, 134, 72), (217, 95, 2), (122, 82, 160)
 
 FINE = 3  # drawn this many times larger, then reduced: smooth edges
+MOST_PIXELS = 2**25  # of a picture that is read back
 MARGIN = 40  # pixels around a plot, for numbers and legend
 
 
@@ -105,8 +107,17 @@ def save_png(array: np.ndarray, path: Path | str) -> None:
 
 
 def save_gif(frames: Sequence[np.ndarray | Path | str], path: Path | str, seconds_per_frame: float = 0.2) -> None:
-    """Write frames of one size (uint8 arrays, or PNG files) as a GIF that repeats, its last frame held for longer."""
-    pictures = [Image.fromarray(f) if isinstance(f, np.ndarray) else Image.open(f).convert("RGB") for f in frames]
+    """Write frames (uint8 arrays, or PNG files) as a GIF that repeats, its last frame held for longer.
+
+    Frames of another size than the last are fitted into it; files that cannot be read are left out, and without any
+    that can there is no GIF.
+    """
+    pictures = [Image.fromarray(f) if isinstance(f, np.ndarray) else opened(f) for f in frames]
+    pictures = [picture for picture in pictures if picture is not None]
+    if not pictures:
+        return
+    size = pictures[-1].size
+    pictures = [p if p.size == size else ImageOps.pad(p, size, Image.Resampling.NEAREST, "white") for p in pictures]
 
     # Share one palette, taken from up to eight frames: colours then do not flicker.
     chosen = pictures[:: max(1, len(pictures) // 7)] + [pictures[-1]]
@@ -120,6 +131,17 @@ def save_gif(frames: Sequence[np.ndarray | Path | str], path: Path | str, second
     beat = round(1000 * seconds_per_frame)
     durations = [beat] * len(rest) + [max(2000, beat)]
     write(first, Path(path), format="GIF", save_all=True, append_images=rest, duration=durations, loop=0)
+
+
+def opened(file: Path | str) -> Image.Image | None:
+    """A picture file in colours; None for one that is damaged, no regular file or larger than MOST_PIXELS."""
+    try:
+        if not Path(file).is_file():
+            return None
+        with warnings.catch_warnings(action="ignore"), Image.open(file) as picture:
+            return picture.convert("RGB") if math.prod(picture.size) <= MOST_PIXELS else None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # as PIL tells of damage
+        return None
 
 
 def write(image: Image.Image, path: Path, **options) -> None:

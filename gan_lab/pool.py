@@ -119,7 +119,7 @@ class Child:
             "trainer": slot.settings(job),
         }
         environment = os.environ | slot.environment(job)
-        environment |= {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+        environment |= {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"}
         environment |= {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
         with (job.run_dir / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(

@@ -11,12 +11,30 @@ import torch
 import yaml
 
 from gan_lab import __version__, checkpoint
+from gan_lab.datasets import Dataset
+from gan_lab.errors import CheckpointError
+from gan_lab.stored import OVERRIDES, START, start_of
 
 
-def record(config: dict, run_dir: Path, overrides: Sequence[str]) -> None:
-    """Write what made the run: configuration, overrides (those of a resumed run below), versions and git state."""
+def record(config: dict, run_dir: Path, overrides: Sequence[str], dataset: Dataset) -> None:
+    """Write what made the run: configuration, overrides (those of a resumed run below), versions and git state.
+
+    Once, at the start, also what a resumed run is held against, and the names that a condition may have. Data of
+    another size is said aloud.
+    """
+    names = {"label": list(dataset.classes)}
+    names |= {"attributes": list(dataset.attribute_names)} if "attributes" in dataset.gives else {}
+    start = start_of(run_dir)
+    if not start:
+        start = {"config": config, "names": names, "samples": len(dataset)}
+        checkpoint.write_text(run_dir / START, json.dumps(start, indent=2) + "\n")
+    if start["samples"] != len(dataset):
+        was = f"it had {start['samples']:,} samples at the start and has {len(dataset):,} now"
+        print(f"The data has changed: {was}. What follows is not what the run would have been.")
     checkpoint.write_text(run_dir / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-    with (run_dir / "overrides.txt").open("a", encoding="utf-8") as file:
+    if (run_dir / OVERRIDES).exists() and not (run_dir / OVERRIDES).is_file():
+        raise CheckpointError(f"{str(run_dir / OVERRIDES)!r} cannot be written: it is no regular file")
+    with (run_dir / OVERRIDES).open("a", encoding="utf-8", errors="backslashreplace") as file:
         file.writelines(f"{override}\n" for override in overrides)
     facts = {
         "gan_lab": __version__,

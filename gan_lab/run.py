@@ -7,13 +7,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gan_lab import checkpoint
+from gan_lab import checkpoint, schema
 from gan_lab.build import build_dataset, build_game
-from gan_lab.choices import find_run, meant, stored
+from gan_lab.choices import find_run, meant
 from gan_lab.datasets import Dataset
 from gan_lab.ema import Ema
-from gan_lab.errors import CheckpointError, ConfigError, ResourceError
+from gan_lab.errors import CheckpointError, ConfigError, DataError, ResourceError
 from gan_lab.logbook import read_json
+from gan_lab.nested import levels, with_known
+from gan_lab.stored import CONFIG, are_names, checked_state, config_of, place, shortened, start_of
 
 
 class Run:
@@ -36,7 +38,7 @@ class Run:
         if weights not in ("ema", "raw"):
             raise ConfigError(f"weights={weights} is not known; choose ema or raw.")
         self.folder = find_run(folder)
-        self.config = {**stored(self.folder), "trust": list(trust)}
+        self.config = {**config_of(self.folder), "trust": list(trust)}
         self.summary = read_json(self.folder / "summary.json")
         self.which, self.weights, self.device = checkpoint, weights, device_of(device)
 
@@ -44,23 +46,26 @@ class Run:
     def state(self) -> dict:
         folder = self.folder / "checkpoints"
         if self.which == "last":
-            return checkpoint.load_newest(folder)
-        if self.which != "best" and not str(self.which).isdecimal():
-            raise ConfigError(f"checkpoint={self.which} must be last, best or a step that the run keeps.")
+            return checked_state(checkpoint.load_newest(folder), self.folder)
+        if self.which != "best" and not (str(self.which).isdecimal() and len(str(self.which)) < 19):
+            raise ConfigError(
+                f"checkpoint={shortened(str(self.which))} must be last, best or a step that the run keeps."
+            )
         path = folder / ("best.pt" if self.which == "best" else f"step-{int(self.which):08d}.pt")
         if not path.exists():
             kept = ", ".join(str(int(p.stem.removeprefix("step-"))) for p in checkpoint.committed(folder))
             raise CheckpointError(
                 f"{self.folder} keeps no checkpoint '{self.which}'; it keeps last and the steps {kept}."
             )
-        return checkpoint.load(path)
+        return checked_state(checkpoint.load(path), self.folder)
 
     @cached_property
     def game(self):
         """The trained game, in eval mode, with the chosen weights in place."""
+        for problem in schema.parts(self.config):
+            raise CheckpointError(f"{self.folder / CONFIG}: {problem}")
         game = build_game(self.config)
-        settings = self.config["trainer"]
-        ema = Ema(game, settings["ema_half_life_images"])
+        ema = Ema(game, None)
         try:
             game.load_state_dict(self.state["game"])
             ema.load_state_dict(self.state["ema"])
@@ -83,8 +88,20 @@ class Run:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The real data that the run was trained on."""
-        return build_dataset(self.config)
+        """The real data that the run was trained on; `moved` says where it lies now."""
+        try:
+            return build_dataset(self.config)
+        except DataError as error:
+            raise DataError(f"{error}\n  If the data of the run lies elsewhere now, say where: root=PATH") from error
+
+    def moved(self, root: str) -> None:
+        """Look for the real data at another place; DataError where it is made, not read."""
+        key = next(
+            (name for level in levels(self.config["dataset"]) for name in ("root", "path") if name in level), None
+        )
+        if key is None:
+            raise DataError(f"root={root}: this data is made, not read from a place; leave it out.")
+        self.config["dataset"] = with_known(self.config["dataset"], **{key: str(place(root))})
 
     def latents(self, seeds: Sequence[int], condition: Tensor | None = None) -> Tensor:
         """One latent for each seed, [N, ...]; of a conditional game with the seed's condition, or one for all."""
@@ -99,7 +116,9 @@ class Run:
         told = self.game.condition
         if told != kind:
             raise ConfigError(f"{kind}=... asks for a condition, and this run has {told or 'none'}: leave it out.")
-        known = self.dataset.classes if kind == "label" else self.dataset.attribute_names
+        known = start_of(self.folder).get("names", {}).get(kind)  # of a run from before they were kept: the data's
+        if not are_names(known):
+            known = self.dataset.classes if kind == "label" else self.dataset.attribute_names
         for name in names:
             if name not in known:
                 raise ConfigError(f"there is no {kind.removesuffix('s')} {name!r}{meant(name, known) or '.'}")
@@ -139,10 +158,14 @@ class Run:
 def device_of(word: str) -> torch.device:
     try:
         device = torch.device(word)
-    except RuntimeError:
-        raise ConfigError(f"device={word} is not known; choose cpu, cuda or cuda:0.") from None
+    except (RuntimeError, ValueError):
+        raise ConfigError(f"device={shortened(word)} is not known; choose cpu, cuda or cuda:0.") from None
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device={word} is not supported; choose cpu, cuda or cuda:0.")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ResourceError(f"device={word}: this machine has no CUDA device. Set device=cpu.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ResourceError(f"device={word}: this machine has {torch.cuda.device_count()} CUDA devices, from cuda:0.")
     return device
 
 

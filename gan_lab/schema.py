@@ -33,6 +33,13 @@ def check(config: dict[str, Any], gaps: Iterable[str] = ()) -> dict[str, Any]:
     return asdict(settings.Settings(**config | {name: kind(**config.get(name, {})) for name, kind in there}))
 
 
+def parts(config: dict[str, Any]) -> list[str]:
+    """What is wrong with the dataset, the model and the loss of a stored configuration."""
+    look_here(config.get("trust"))
+    found = Schema(config)
+    return [problem for part in PARTS[:3] for problem in found.node(part, config[part], INJECTED.get(part, set()))]
+
+
 class Schema:
     """One configuration and the packages of the user's own that it may name."""
 

@@ -45,6 +45,7 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
             raise ConfigError(
                 f"The run is complete at step {trainer.step}. To go on, give it more: {more(trainer, settings)}."
             )
+        say(jump(trainer, settings)) if jump(trainer, settings) else None
         seconds = trainer.seconds / max(1, trainer.step)
     else:
         say(start_from(trainer, settings.init_from)) if settings.init_from else None
@@ -60,7 +61,7 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
             watch.attend(trainer, [Reporter(settings.log_every, None, watch), saver])
         return {}
     evaluator = evaluator_of(config, settings, dataset, world.device)
-    record(config, run_dir, overrides)
+    record(config, run_dir, overrides, dataset)
     facts = {"device": str(world.device), "devices": world.size, "precision": precision_name(trainer.amp)}
     book = Logbook(run_dir, step=trainer.step, facts={**facts, "version": __version__, "name": config["run"]["name"]})
     teller = Teller(settings.log_every, trainer.total, book)
@@ -238,9 +239,22 @@ def restore(trainer: Trainer, state: dict) -> None:
     """Put a trainer where a checkpoint left off; CheckpointError if it is of another configuration."""
     try:
         trainer.load_state_dict(state)
-    except (RuntimeError, ValueError, KeyError) as error:
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         first = " ".join(line.strip() for line in str(error).splitlines()[:2])
         raise CheckpointError(f"The checkpoint does not fit this configuration: {first}") from error
+
+
+def jump(trainer: Trainer, settings: Settings) -> str:
+    """What to know where a schedule that had come down starts again from higher, since it ends later; or nothing."""
+    seat, factor = trainer.seats[0], trainer.rate(trainer.progress, trainer.step) * 0.5**trainer.rollbacks
+    before, after = seat.optimizer.param_groups[0]["lr"], seat.rates[0] * factor
+    if settings.schedule == "constant" or trainer.step <= settings.warm_up_steps or after <= 1.5 * before:
+        return ""
+    return (
+        f"The learning rate of the {seat.name} rises from {before:.3g} to {after:.3g}: "
+        f"trainer.schedule={settings.schedule} now falls to a later end. For another rate, start a run from these "
+        "weights with trainer.init_from=RUN, trainer.schedule=constant and optimizer.lr=..."
+    )
 
 
 def rehearse(trainer: Trainer, rounds: int = 3) -> float:

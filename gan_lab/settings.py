@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from gan_lab.errors import ConfigError
 
+MOST_THREADS = 1024  # of one process
+
 
 @dataclass
 class Trainer:
@@ -93,6 +95,9 @@ class Trainer:
             raise ConfigError(f"trainer.{name} needs judgements, and there are none: set trainer.evaluate_every=1000.")
         if not 0 <= self.decay_from < 1:
             raise ConfigError(f"trainer.decay_from={self.decay_from} must lie between 0 and 1.")
+        for name in ("threads", "workers"):
+            if (getattr(self, name) or 0) > MOST_THREADS:
+                raise ConfigError(f"trainer.{name}={getattr(self, name)} must be at most {MOST_THREADS:,}.")
         if self.keep_checkpoints < 2:
             raise ConfigError(
                 f"trainer.keep_checkpoints={self.keep_checkpoints} must be at least 2: the newest may be the one "

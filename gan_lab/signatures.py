@@ -247,6 +247,8 @@ def kind_of(tree: ast.expr | None, module: str) -> Kind:
             return SCALARS[name]
         case ast.Name() | ast.Attribute() if last_name(tree) in LISTS | MAPPINGS:
             return generic(last_name(tree), [], module)
+        case ast.Name() | ast.Attribute() if last_name(tree) == "Module":  # a network, which only a part can be
+            return PART
         case ast.Name(id=name):
             return alias(name, module)
     return ANYTHING

@@ -17,9 +17,9 @@ from gan_lab.choices import CONFIG
 from gan_lab.commands.ls import columns, main_values
 from gan_lab.config import Job
 from gan_lab.errors import CheckpointError, GanLabError, ResourceError
-from gan_lab.lock import LOCK, MARK
+from gan_lab.lock import LOCK
+from gan_lab.stored import MARK, RECORD, folders_with, record_of, summary_of
 
-RECORD = "job.json"  # in each job's directory: its settings, and what came of it
 ERROR = "error.txt"
 KEPT = {RECORD, ".hydra", LOCK, MARK}  # what belongs to a job, not to one attempt at it
 ASIDE = "attempt"
@@ -51,7 +51,7 @@ def attempt(job: Job, train: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         code = error.exit_code if isinstance(error, GanLabError) else 1
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         record(job, status="failed", seconds=time.monotonic() - start, error=reason, code=code)
-        (job.run_dir / ERROR).write_text(traceback.format_exc(), encoding="utf-8")
+        (job.run_dir / ERROR).write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
         print(f"gan-lab: job {job.number} failed: {error or type(error).__name__}", file=sys.stderr)
         return {"status": "failed", "code": code}
     record(job, **told(summary))
@@ -75,15 +75,12 @@ def record(job: Job, **what: Any) -> None:
 
 def read(folder: Path) -> dict[str, Any]:
     """The record of a job; CheckpointError if it cannot be read."""
-    try:
-        return json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{str(folder / RECORD)!r} cannot be read: {error}") from error
+    return record_of(folder)
 
 
 def entries(place: Path) -> dict[Path, dict[str, Any]]:
     """The directory of each job of a sweep and its record, in the order of their numbers."""
-    found = {file.parent: read(file.parent) for file in place.rglob(RECORD)}
+    found = {folder: read(folder) for folder in folders_with(place, RECORD)}
     return dict(sorted(found.items(), key=lambda pair: pair[1]["job"]))
 
 
@@ -101,6 +98,8 @@ def end_sweep(place: Path) -> None:
         codes = {entry.get("code", 1) for entry in missing}
         error.exit_code = codes.pop() if len(codes) == 1 else 1
         raise error
+    there = shlex.quote(str(place))
+    print(f"  compare  gan-lab compare {there}\n  curves   tensorboard --logdir {there}")
 
 
 def table(place: Path) -> list[dict[str, Any]]:
@@ -117,7 +116,7 @@ def table(place: Path) -> list[dict[str, Any]]:
 
     # Print and write the same
     columns(rows)
-    with (place / "sweep.csv").open("w", newline="", encoding="utf-8") as file:
+    with (place / "sweep.csv").open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         csv.writer(file).writerows(rows)
     return found
 
@@ -155,11 +154,6 @@ def settled(folder: Path) -> dict[str, Any]:
     elif entry["status"] == "running":
         record(job, status="killed", error="its process is gone", code=1)
     return read(folder)
-
-
-def summary_of(folder: Path) -> dict[str, Any]:
-    file = folder / "summary.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def has_checkpoint(folder: Path) -> bool:

@@ -10,6 +10,7 @@ from gan_lab.build import under
 from gan_lab.choices import find_run
 from gan_lab.errors import ConfigError
 from gan_lab.models import Game
+from gan_lab.stored import checked_state
 from gan_lab.trainer import Trainer
 
 
@@ -44,7 +45,7 @@ def start_from(trainer: Trainer, run: str | Path) -> str:
 def matched(game: Game, run: str | Path) -> tuple[Path, dict, list[Match]]:
     """Give a game the plain weights of a run that fit; the run, its checkpoint, and what fitted of each network."""
     folder = find_run(run)
-    state = checkpoint.load_newest(folder / "checkpoints")
+    state = checked_state(checkpoint.load_newest(folder / "checkpoints"), folder)
     trained = {name for networks in game.players.values() for name in networks}
     matches = [take(name, getattr(game, name), under(f"{name}.", state["game"])) for name in sorted(trained)]
     if not any(value.dim() > 1 for match in matches for value in match.found.values()):  # a lone bias fits anywhere

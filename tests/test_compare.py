@@ -141,7 +141,7 @@ def test_a_report_and_a_look_in_training_are_two_figures(capsys):
     training = {"fid/classifier": {"value": 5.0, "step": 30, "protocol": {"reference": "train"}}}
     made("a", **judged(9.0), figures=training, metrics={"fid/classifier": 5.0})
     head = compared(capsys, "outputs")[0]
-    assert "evaluation/fid/classifier  fid/classifier last" in head
+    assert "evaluation/fid/classifier ↓  fid/classifier last  best ↓" in head
 
 
 def test_losses_of_different_objectives_are_not_put_in_one_column(capsys):

@@ -29,10 +29,11 @@ from gan_lab.evaluation import (
     reference_of,
 )
 from gan_lab.evaluator import Evaluator, evaluator_of
-from gan_lab.logbook import read_csv, read_json
+from gan_lab.logbook import read_json
 from gan_lab.metrics import Pixels
 from gan_lab.metrics import classifier as classifiers
 from gan_lab.settings import Trainer
+from gan_lab.stored import rows_of as table_of
 
 JUDGED = ("trainer.evaluate_every=2", "trainer.evaluate_samples=40")
 FIELDS = {"reference", "reference_count", "samples", "extractor", "resize", "weights", "batch_norm", "seed", "version"}
@@ -79,14 +80,14 @@ def test_a_judgement_stands_in_the_table_in_the_summary_and_beside_the_best_with
     assert figure["protocol"]["weights"] == "ema" and figure["protocol"]["batch_norm"] == "eval"
     assert figure["protocol"]["version"] == gan_lab.__version__
     assert summary["best"].keys() == {"metric", "value", "step", "protocol"}
-    told = [row for row in read_csv(run / "metrics.csv") if row["fid/pixels"]]
+    told = [row for row in table_of(run) if row["fid/pixels"]]
     assert [row["step"] for row in told] == ["2", "4"]
     assert all("40 samples of ema weights" in row["protocol"] and "real of train" in row["protocol"] for row in told)
 
 
 def test_the_best_checkpoint_is_the_one_with_the_lowest_distance(run):
     summary = read_json(run / "summary.json")
-    told = {int(row["step"]): float(row["fid/pixels"]) for row in read_csv(run / "metrics.csv") if row["fid/pixels"]}
+    told = {int(row["step"]): float(row["fid/pixels"]) for row in table_of(run) if row["fid/pixels"]}
     assert summary["best"]["step"] == min(told, key=told.get)
     assert gan_lab.load(run, checkpoint="best").state["step"] == summary["best"]["step"]
 
@@ -108,7 +109,7 @@ def test_a_resumed_run_keeps_its_best_and_its_patience(tmp_path):
     assert whole["best"] == cut["best"] and whole["figures"] == cut["figures"]
     best = [checkpoint.load(tmp_path / name / "checkpoints" / "best.pt") for name in ("whole", "cut")]
     assert fingerprint(best[0]) == fingerprint(best[1])
-    judged = [[row["fid/pixels"] for row in read_csv(tmp_path / name / "metrics.csv")] for name in ("whole", "cut")]
+    judged = [[row["fid/pixels"] for row in table_of(tmp_path / name)] for name in ("whole", "cut")]
     assert [value for value in judged[0] if value] == [value for value in judged[1] if value]
 
 

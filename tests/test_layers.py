@@ -10,7 +10,7 @@ import gan_lab
 
 PACKAGE = Path(gan_lab.__file__).parent
 
-BOTTOM = {"errors", "noise", "pictures", "schedule", "settings"}
+BOTTOM = {"errors", "noise", "pictures", "schedule", "settings", "stored"}
 ZERO = {"networks", "losses", "datasets", "metrics"}
 TWO = {"player", "loader", "ema", "checkpoint", "logbook", "distributed"}
 MAY_IMPORT = {  # parts of gan_lab; a module that is not listed is of the top layer and may import all
@@ -20,6 +20,7 @@ MAY_IMPORT = {  # parts of gan_lab; a module that is not listed is of the top la
     "schedule": set(),
     "pictures": {"errors"},
     "settings": {"errors"},
+    "stored": {"errors"},
     **{name: {name} | BOTTOM for name in ZERO},
     "models": {"models", "losses"} | BOTTOM,
     "player": {"models"} | BOTTOM,

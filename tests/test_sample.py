@@ -8,7 +8,7 @@ from PIL import Image
 import gan_lab
 from gan_lab import launch
 from gan_lab.cli import main
-from gan_lab.logbook import read_csv
+from gan_lab.stored import rows_of
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ WRONG = {
     "checkpoint=7": (4, "keeps no checkpoint '7'; it keeps last and the steps 2."),
     "device=foo": (2, "device=foo is not known; choose cpu, cuda or cuda:0."),
     "weights=best": (2, "weights=best is not known; choose ema or raw."),
-    "seeds=": (2, "seeds= must be numbers and ranges, for example seeds=0-15,42."),
+    "seeds=": (2, "seeds= needs a value; leave it out for what is usual."),
     "seeds=3-1": (2, "seeds=3-1 names no seed; ranges run upwards, for example seeds=0-15."),
     "interpolate=cubic": (2, "interpolate=cubic is not known; choose linear or spherical."),
     "interpolate=linear seeds=1": (2, "interpolate needs two seeds or more, for example seeds=3,8."),
@@ -108,5 +108,5 @@ def test_a_run_with_exact_figures_keeps_its_best_checkpoint(tmp_path):
     best = gan_lab.load(tmp_path / "ring", checkpoint="best")
     told = best.summary["best"]
     assert best.state["step"] == told["step"]
-    figures = [row["exact/quality"] for row in read_csv(tmp_path / "ring" / "metrics.csv")]
+    figures = [row["exact/quality"] for row in rows_of(tmp_path / "ring")]
     assert len(figures) == 4 and told["value"] == pytest.approx(max(map(float, figures)), rel=1e-5)

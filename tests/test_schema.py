@@ -76,6 +76,7 @@ def test_a_signature_is_what_python_says():
             assert read.is_open or set(read.parameters) == set(inspect.signature(thing).parameters) - {"kwargs", "args"}
 
 
+CLOSED = {"_target_": "Closed"}
 SOURCE = """
 from dataclasses import dataclass
 from typing import Literal
@@ -136,9 +137,9 @@ def test_bases_are_joined(package):
         ({"_target_": "Open", "size": [1]}, "dataset.size=[1] must be a whole number or a list of 2: a"),
         ({"_target_": "Closed", "x": 1}, "unknown setting 'dataset.x'"),
         ({"_target_": "Part", "net": {"_target_": "Base", "width": True}}, "dataset.net.width=true must be a whole"),
-        ({"_target_": "Part", "net": None, "parts": [{"_target_": "Base"}]}, "parts.0.width must be given"),
-        ({"_target_": "Part", "net": None, "parts": [5]}, "dataset.parts=[5] must be a list of"),
-        ({"_target_": "Part", "net": float("inf")}, "dataset.net=inf must be a finite number"),
+        ({"_target_": "Part", "net": CLOSED, "parts": [{"_target_": "Base"}]}, "parts.0.width must be given"),
+        ({"_target_": "Part", "net": CLOSED, "parts": [5]}, "dataset.parts=[5] must be a list of"),
+        ({"_target_": "Part", "net": 65536}, "dataset.net=65536 must be a mapping with a _target_"),
         ({"_target_": "Joined", "_partial_": 1, "width": 1}, "dataset._partial_=1 must be true or false"),
         ({"_target_": "Bace"}, "did you mean 'Base'?"),
     ],
@@ -168,7 +169,7 @@ def test_a_node_is_held_against_its_class(config, package, node, wrong):
         ("Literal['a', 1]", ["a", 1], ["b", True]),
         ("float | Tensor", [1.0, {"_target_": "x"}], ["abc", [1]]),
         ("Callable | None", ["anything", None, 5], []),
-        ("nn.Module", [{"_target_": "x"}], []),
+        ("nn.Module", [{"_target_": "x"}], [5, {"width": 8}]),
     ],
 )
 def test_annotations(annotation, good, bad):

@@ -75,7 +75,7 @@ WRONG = {
     "timelapse nowhere": (4, "the run 'nowhere' does not exist; `gan-lab ls runs` lists the runs in outputs"),
     "data dataset=digts": (2, "unknown dataset 'digts'; did you mean 'digits'?"),
     "data n=4": (2, "data needs to know which: dataset=digits, for example; gan-lab ls datasets lists them"),
-    "data dataset=digits n=0": (2, "n=0 must be a whole number from 1."),
+    "data dataset=digits n=0": (2, "n=0 must be a whole number from 1 to 1,000,000."),
     "data dataset=digits splt=x": (2, "unknown setting 'splt'"),
     "clean status=finishd": (2, "status=finishd is not known; did you mean 'finished'?"),
     "clean older=3": (2, "older=3 must be a number with m, h, d or w, for example older=7d."),

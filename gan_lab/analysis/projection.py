@@ -1,10 +1,8 @@
 """The latent of a given picture: how well a generator can draw what it was not asked to."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from gan_lab import pictures
@@ -15,6 +13,7 @@ from gan_lab.errors import DataError
 from gan_lab.evaluation import reference_of
 from gan_lab.metrics.neighbours import nearest
 from gan_lab.run import Run
+from gan_lab.stored import place
 
 CHUNK = 1000  # training pictures that lie in memory together
 SAME = 1e-3  # of [-1, 1]: below a quarter of a grey level
@@ -89,11 +88,13 @@ def held_out(run: Run, n: int) -> Tensor:
 
 def picture_of(path: str, run: Run, mode: str | None = None) -> Tensor:
     """A file as a picture [1, C, H, W] in [-1, 1] of the run's size and colours; DataError where it cannot be read."""
-    channels = run.dataset.channels
+    channels, file = run.dataset.channels, place(path)
+    if not file.is_file():
+        raise DataError(f"{path} cannot be read as a picture: it is no file.")
     try:
-        with Image.open(Path(path).expanduser()) as opened:
+        with Image.open(file) as opened:
             pixels = np.array(opened.convert(mode or {1: "L", 3: "RGB"}[channels]))
-    except (OSError, UnidentifiedImageError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # as PIL tells of damage
         raise DataError(f"{path} cannot be read as a picture: {error}.") from error
     except KeyError:
         raise DataError(f"{path}: pictures of {channels} channels cannot be given as a file.") from None

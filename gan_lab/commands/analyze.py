@@ -9,6 +9,8 @@ from typing import Any
 from gan_lab.choices import meant
 from gan_lab.errors import ConfigError, ResourceError
 from gan_lab.options import free, given
+from gan_lab.overrides import exists
+from gan_lab.stored import shortened
 
 USAGE = """usage: gan-lab analyze RUN what=LOOK [key=value ...]
 
@@ -30,12 +32,16 @@ OF_RUN = {"weights": str, "checkpoint": str, "device": str, "trust": list[str]}
 
 def main(argv: list[str]) -> int | None:
     words = [word for word in argv if word not in ("-h", "--help")]
-    asked = dict(word.split("=", maxsplit=1) for word in words if "=" in word)
+    run_and = 1 if words and ("=" not in words[0] or exists(words[0])) else 0
+    asked = dict(word.split("=", maxsplit=1) for word in words[run_and:] if "=" in word)
+    strange = [word for word in words[run_and:] if "=" not in word]
     if len(words) < len(argv) or not argv:
         if "what" not in asked or asked["what"] == "all":
             return print(USAGE + "\n".join(f"  {name:<14} {what}" for name, what in looks().items()))
         return print(inspect.cleandoc(inspect.getdoc(function_of(asked["what"]))) + "\n\n" + options_of(asked["what"]))
-    if "=" in words[0]:
+    if strange:
+        raise ConfigError(f"unknown setting {shortened(strange[0])!r}; see gan-lab analyze --help.")
+    if not run_and:
         raise ConfigError(f"name the run first: gan-lab analyze RUN {' '.join(words)}")
     if "what" not in asked:
         raise ConfigError(f"what is to be looked at? Add what=all or one of {', '.join(looks())}.")
@@ -44,12 +50,11 @@ def main(argv: list[str]) -> int | None:
     own = {} if what == "all" else kinds_of(what)
     options = given(OF_RUN | {"root": str} | own, [f"{k}={v}" for k, v in asked.items()], f"analyze what={what}")
 
-    from gan_lab.commands.evaluate import moved
     from gan_lab.run import Run
 
     run = Run(words[0], **{name: options[name] for name in OF_RUN if name in options})
     if "root" in options:
-        run.config["dataset"] = moved(run.config["dataset"], options["root"])
+        run.moved(options["root"])
     for name in chosen:
         try:
             finding = run.analyze(name, **{key: value for key, value in options.items() if key in own})
@@ -103,7 +108,7 @@ def write(run, what: str, finding, options: dict[str, Any]) -> str:
     """Pictures, finding.json and TensorBoard's events in a new directory; says where."""
     from torch.utils.tensorboard import SummaryWriter
 
-    from gan_lab import __version__, launch, pictures
+    from gan_lab import __version__, launch, logbook, pictures
 
     folder, step = free(run.folder / "analysis" / what), run.state["step"]
     protocol = {"step": step, "weights": run.weights, "version": __version__, "options": options}
@@ -111,7 +116,7 @@ def write(run, what: str, finding, options: dict[str, Any]) -> str:
     try:
         folder.mkdir()
         (folder / "finding.json").write_text(json.dumps(whole, indent=2, default=str) + "\n", encoding="utf-8")
-        with SummaryWriter(folder) as writer:
+        with SummaryWriter(logbook.writable(folder)) as writer:
             for name, value in finding.figures.items():
                 writer.add_scalar(f"{what}/{name}", value, step)
             for name, array in finding.pictures.items():

@@ -1,6 +1,5 @@
 """List runs with their size, status and age, and remove those that you name; nothing without yes=true."""
 
-import json
 import os
 import re
 import time
@@ -9,9 +8,11 @@ from pathlib import Path
 
 from gan_lab.choices import CONFIG, HERE, find_run, meant, runs
 from gan_lab.commands.ls import columns
-from gan_lab.errors import ConfigError, ResourceError
-from gan_lab.lock import MARK, held
+from gan_lab.errors import CheckpointError, ConfigError, ResourceError
+from gan_lab.lock import held
 from gan_lab.options import parse
+from gan_lab.stored import MARK, is_marked, summary_of
+from gan_lab.stored import place as path_of
 
 USAGE = """usage: gan-lab clean [RUN ...] [status=...] [older=...] [root=outputs] [yes=true]
 
@@ -28,7 +29,7 @@ directory that was not empty, or before there were marks: it goes only where not
 
 Exit codes: 0 done, 2 a wrong word or a run that may not be removed, 4 no such run, 6 one that cannot be removed."""
 WRITTEN = re.compile(  # the names of all that gan-lab writes into a run
-    r"config\.yaml|overrides\.txt|environment\.json|summary\.json|metrics\.csv|evaluations\.csv|progress\.gif"
+    r"config\.yaml|overrides\.txt|start\.json|environment\.json|summary\.json|metrics\.csv|evaluations\.csv|progress\.gif"
     r"|events\.out\.tfevents\.[^/]*|job\.json|log\.txt|error\.txt|\.lock|\.gan-lab|\.hydra/[a-z]+\.yaml"
     r"|checkpoints/(?:step-\d{8,}|best)\.(?:pt|json|tmp\d+)|samples/step-\d{8,}\.png"
     r"|\.[a-z.]+\.tmp\d*|checkpoints/\.[\w.-]+\.tmp\d+"
@@ -70,7 +71,7 @@ def main(argv: list[str]) -> None:
     options = parse(Options, [word for word in argv if word not in names], "clean")
     if not options.root:
         raise ConfigError("root= must name the directory where runs lie, for example root=outputs.")
-    root, statuses = Path(options.root).expanduser(), statuses_of(options.status)
+    root, statuses = path_of(options.root), statuses_of(options.status)
     least = 0.0 if options.older is None else seconds_of(options.older)
     chosen = [named(word, root) for word in names] if names else [look(run) for run in runs_below(root)]
     chosen = [run for run in chosen if (not statuses or run.status in statuses) and run.age >= least]
@@ -106,7 +107,7 @@ def runs_below(root: Path) -> list[Path]:
 def is_run(place: Path) -> bool:
     """Whether a directory is a run of gan-lab's: by its mark, or by all that runs wrote before there were marks."""
     if (place / MARK).is_file():
-        return read_json(place / MARK).get("made_by") == "gan-lab"
+        return is_marked(place)
     files = (CONFIG, "environment.json", "overrides.txt", ".hydra/config.yaml")
     return all((place / name).is_file() for name in files) and not foreign(place)
 
@@ -124,7 +125,7 @@ def name_in(path: Path, place: Path) -> str:
 
 def named(word: str, root: Path) -> Found:
     """The run that a word names; ConfigError if it may not be removed."""
-    place = Path(word).expanduser()
+    place = path_of(word)
     if not is_run(place):
         find_run(place)
         raise ConfigError(
@@ -161,7 +162,10 @@ def look(place: Path) -> Found:
 
 def status_of(place: Path) -> str:
     """What the summary of a run that nobody holds says; `killed` where it ended without a word."""
-    status = read_json(place / "summary.json").get("status", "killed")
+    try:
+        status = summary_of(place).get("status", "killed")
+    except CheckpointError:
+        status = "killed"
     status = status if status in STATUSES else "killed"
     return "killed" if status == "running" and os.name != "nt" else status  # Windows has no lock to tell
 
@@ -208,15 +212,6 @@ def remove_files(place: Path, stays: list[Path]) -> None:
             folder.rmdir()
     if not any(place.iterdir()):
         place.rmdir()
-
-
-def read_json(file: Path) -> dict:
-    """What a small file of a run says; nothing where it is damaged or holds something else."""
-    try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 # ---- words and numbers ----------------------------------------------------------------------------------------------

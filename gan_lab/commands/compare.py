@@ -3,23 +3,29 @@
 import csv
 import io
 import math
+import shutil
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gan_lab.choices import meant
 from gan_lab.commands.ls import columns as print_columns
+from gan_lab.commands.ls import widths
 from gan_lab.comparison import REPORT, Column, Group, Result, better, columns_of, find, group, legend, spread
 from gan_lab.errors import ConfigError, ResourceError
 from gan_lab.options import free, parse
+from gan_lab.overrides import exists
 
 USAGE = """usage: gan-lab compare RUN... [key=value ...]
 
 RUN is a run, a sweep, or any directory of runs. Each run is shown with its last and its best value of every figure;
 runs that differ in nothing but their seed stand together, with mean and standard deviation of those that finished.
-Figures of one name that were made in different ways stand in columns of their own.
+Figures of one name that were made in different ways stand in columns of their own; those that most runs have come
+first. An arrow says which side is better. A run that cannot be read has a line that says so, and the reason below.
 
   metric=[exact/quality]   which figures (default: those of judges; without any, the losses)
+  all=true                 all of those, also what only one run has or the terminal is too narrow for
   sort=exact/quality       the figure by whose last value to sort, best first; sort=-... the other way round
   csv=PATH                 also as CSV, with a column for each number
   markdown=true            as Markdown; markdown=PATH writes a file
@@ -32,6 +38,7 @@ class Options:
     """What `gan-lab compare` understands."""
 
     metric: list[str] = field(default_factory=list)
+    all: bool = False
     sort: str | None = None
     csv: str | None = None
     markdown: str | None = None
@@ -44,12 +51,15 @@ def main(argv: list[str]) -> None:
     options = parse(Options, [word for word in argv if word not in places], "compare")
     if not places:
         raise ConfigError("compare needs runs or a sweep, for example gan-lab compare outputs/sweeps/20261120-140502.")
-    runs = find(places)
+    runs, wrong = find(places)
     columns = columns_of(runs, chosen(runs, options.metric))
-    table = Table(sort(group(runs), options.sort, columns), columns)
+    table = Table(sort(group(runs), options.sort, columns), columns, wrong)
+    shown = table if options.all or options.metric else table.shared()
 
     # Show it, and write what was asked for
-    rows, notes = table.rows(), table.notes()
+    if options.markdown != "true":
+        shown = shown if options.all or options.metric else shown.within(width())
+    rows, notes = shown.rows(), shown.notes() + hidden(table, shown)
     if options.markdown == "true":
         print(markdown(rows, notes))
     else:
@@ -64,7 +74,7 @@ def main(argv: list[str]) -> None:
 
 def is_place(word: str) -> bool:
     """Whether a word is a path: one that exists, or no setting."""
-    return "=" not in word or Path(word).expanduser().exists()
+    return "=" not in word or exists(word)
 
 
 def chosen(runs: list[Result], wanted: list[str]) -> list[str]:
@@ -107,13 +117,32 @@ def sort(groups: list[Group], word: str | None, columns: list[Column]) -> list[G
 class Table:
     """Groups of runs and the columns that they are shown in."""
 
-    def __init__(self, groups: list[Group], columns: list[Column]):
-        self.groups, self.columns = groups, columns
+    def __init__(self, groups: list[Group], columns: list[Column], wrong: dict[Path, str]):
+        self.groups, self.columns, self.wrong = groups, columns, wrong
         self.sided = [c for c in columns if better(c.name) and not c.name.startswith(REPORT)]  # which have a best value
+
+    def shared(self) -> "Table":
+        """The table of the figures that several runs have, those that most of them have first."""
+        runs = [run for each in self.groups for run in each.runs]
+        having = {c.name: sum(c.name in run.last for run in runs) for c in self.columns}
+        least = 2 if max(having.values(), default=0) > 1 else 1
+        kept = sorted((c for c in self.columns if having[c.name] >= least), key=lambda c: -having[c.name])
+        return Table(self.groups, kept, self.wrong)
+
+    def within(self, most: int | None) -> "Table":
+        """The table with as many figures as lines of `most` letters hold, one at least."""
+        for count in range(len(self.columns), 1, -1):
+            table = Table(self.groups, self.columns[:count], self.wrong)
+            if most is None or sum(width + 2 for width in widths(table.rows())) <= most + 2:
+                return table
+        return Table(self.groups, self.columns[:1], self.wrong)
 
     def rows(self) -> list[list[str]]:
         """The table as people read it: a line for each run, and one for the mean of a group."""
-        titles = [[f"{c.title} last", "best"] if c in self.sided else [c.title] for c in self.columns]
+        titles = [
+            [f"{c.title} last", f"best {arrow(c)}"] if c in self.sided else [f"{c.title} {arrow(c)}".rstrip()]
+            for c in self.columns
+        ]
         rows = [["run", "status", "step", "seed", *sum(titles, []), "settings that differ"]]
         for each in self.groups:
             for run in each.runs:
@@ -123,7 +152,8 @@ class Table:
             if len(each.finished) > 1:
                 cells = sum((self.means(column, each) for column in self.columns), [])
                 rows.append([f"  mean of {count(each)}", "", "", "", *cells, each.settings])
-        return rows
+        blank = [""] * (len(rows[0]) - 2)
+        return rows + [[str(folder), "unreadable", *blank] for folder in self.wrong]
 
     def cells(self, column: Column, run: Result) -> list[str]:
         last, best = column.last(run), column.best(run)
@@ -161,7 +191,23 @@ class Table:
         """What the columns' marks stand for, and which runs are in no mean."""
         unfinished = [run for each in self.groups for run in each.runs if run.status != "finished"]
         told = [f"not finished, so in no mean: {', '.join(str(run.folder) for run in unfinished)}"]
-        return [*legend(self.columns), *(told if unfinished else [])]
+        return [*legend(self.columns), *(told if unfinished else []), *self.wrong.values()]
+
+
+def hidden(whole: Table, shown: Table) -> list[str]:
+    """What a table leaves out of a larger one."""
+    left = len(whole.columns) - len(shown.columns)
+    return [f"{left} more figures of these runs: all=true"] if left else []
+
+
+def arrow(column: Column) -> str:
+    """Which side of a figure is better."""
+    return {1: "↑", -1: "↓", 0: ""}[better(column.name)]
+
+
+def width() -> int | None:
+    """How many letters a line of the terminal holds; None where nobody reads it there."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def count(each: Group) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gan_lab.choices import find_file
 from gan_lab.errors import ConfigError, ResourceError
+from gan_lab.stored import place
 
 USAGE = """usage: gan-lab cp PART FILE
 
@@ -41,7 +42,7 @@ def main(argv: list[str]) -> None:
 
 def destination(group: str, name: str, word: str) -> Path:
     """The file to write; ConfigError unless it lies in a folder that is called after the group."""
-    path = Path(word).expanduser()
+    path = place(word)
     if path.suffix != ".yaml":
         path = (path if is_of(group, path) else path / group) / f"{name.rpartition('/')[2]}.yaml"
     if not is_of(group, path.parent):

@@ -17,6 +17,7 @@ from gan_lab import __version__
 from gan_lab.choices import choices
 from gan_lab.errors import GanLabError
 from gan_lab.options import parse
+from gan_lab.stored import place
 
 USAGE = """usage: gan-lab doctor [root=data] [outputs=outputs]
 
@@ -48,7 +49,7 @@ def main(argv: list[str]) -> None:
     for title, lines in (
         ("versions", versions()),
         ("devices", devices()),
-        ("disk", disk(Path(options.outputs).expanduser())),
+        ("disk", disk(place(options.outputs))),
         (f"data in {options.root}", data(options.root)),
         ("speed", speed()),
     ):
@@ -110,10 +111,10 @@ def threads(count: int) -> str:
 
 
 def disk(outputs: Path) -> Iterator[str]:
-    place = next(folder for folder in (outputs.absolute(), *outputs.absolute().parents) if folder.is_dir())
-    yield f"{outputs}: {shutil.disk_usage(place).free / GIB:,.1f} GiB free"
+    there = next(folder for folder in (outputs.absolute(), *outputs.absolute().parents) if folder.is_dir())
+    yield f"{outputs}: {shutil.disk_usage(there).free / GIB:,.1f} GiB free"
     try:
-        with tempfile.TemporaryFile(dir=place):
+        with tempfile.TemporaryFile(dir=there):
             yield f"{outputs}: can be written"
     except OSError as error:
         yield f"{outputs}: TRAP: cannot be written: {error.strerror}; choose another place with run.root=..."

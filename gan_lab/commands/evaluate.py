@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from gan_lab.errors import ConfigError, DataError, ResourceError
-from gan_lab.nested import levels, with_known
-from gan_lab.options import parse
+from gan_lab.errors import ConfigError, ResourceError
+from gan_lab.options import limited, parse
+from gan_lab.stored import place
 
 USAGE = """usage: gan-lab evaluate RUN [key=value ...]
 
 Judges samples of a run's averaged weights: points by the truth, pictures by their features, against the test split
 where the data has one. Each figure says what made it. Written to evaluations.csv and summary.json in RUN.
 
-  n=10000                how many samples (stacked digits: 26000)
+  n=10000                how many samples, at most 1,000,000 (stacked digits: 26000)
   reference=test         another split of the data, 50,000 pictures of it at most; published FIDs are mostly those of
                          extractor=inception reference=train n=50000
   extractor=classifier   whose features: classifier (learns from the labelled data, once; the default where there are
@@ -34,7 +34,7 @@ LEAST = 10  # samples; with fewer there is no neighbourhood to speak of
 class Options:
     """What `gan-lab evaluate` understands."""
 
-    n: int | None = None
+    n: int | None = limited(None, most=1_000_000)  # a seed's own latents
     reference: str | None = None
     extractor: str | None = None
     weights: str = "ema"
@@ -60,8 +60,8 @@ def main(argv: list[str]) -> int | None:
     words = {name: getattr(options, name) for name in ("checkpoint", "weights", "device", "trust")}
     run = Run(argv[0], **words)
     if options.root:
-        run.config["dataset"] = moved(run.config["dataset"], options.root)
-    weights = Path(options.inception).expanduser() if options.inception else None
+        run.moved(options.root)
+    weights = place(options.inception) if options.inception else None
     asked = {"n": options.n, "extractor": options.extractor, "reference": options.reference}
     figures = evaluate(run, **asked, seed=options.seed - 1, inception_weights=weights)
     print(table(figures))
@@ -71,14 +71,6 @@ def main(argv: list[str]) -> int | None:
         raise ResourceError(f"cannot write to {str(run.folder)!r}: {error.strerror}.") from error
     print(where)
     return None
-
-
-def moved(dataset: dict, root: str) -> dict:
-    """The dataset's settings with another place of its files; DataError where it has none."""
-    key = next((name for level in levels(dataset) for name in ("root", "path") if name in level), None)
-    if key is None:
-        raise DataError(f"root={root}: this data is made, not read from a place; leave it out.")
-    return with_known(dataset, **{key: root})
 
 
 def table(figures: Sequence) -> str:

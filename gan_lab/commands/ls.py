@@ -1,11 +1,11 @@
 """List what can be chosen (models, losses, datasets, ...) and the runs there are."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from gan_lab.choices import choices, description, groups, meant, runs
-from gan_lab.errors import ConfigError
+from gan_lab.errors import CheckpointError, ConfigError
+from gan_lab.stored import place, status_of, summary_of
 
 
 def main(argv: list[str]) -> None:
@@ -37,7 +37,7 @@ def list_runs(words):
         key, equals, value = word.partition("=")
         if key != "root" or not equals:
             raise ConfigError(f"ls runs takes root=DIR, not {word!r}")
-        root = Path(value).expanduser()
+        root = place(value)
     found = runs(root)
     if not found:
         print(f"no runs in {root}")
@@ -47,13 +47,13 @@ def list_runs(words):
 
 def row(run: Path) -> list[str]:
     try:
-        summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return [str(run), "unreadable", "", "", ""]
+        summary = summary_of(run)
+    except CheckpointError as error:
+        return [str(run), "unreadable", "", "", str(error).rpartition(" cannot be read: ")[2]]
     metrics = summary.get("metrics", {})
     told = "  ".join(f"{name} {text(value)}" for name, value in main_values(summary).items())
     speed = text(metrics.get("speed/images_per_second"))
-    return [str(run), text(summary.get("status")), text(summary.get("step")), speed, told]
+    return [str(run), text(status_of(run, summary)), text(summary.get("step")), speed, told]
 
 
 def main_values(summary: dict[str, Any]) -> dict[str, float]:
@@ -68,6 +68,10 @@ def text(value: Any) -> str:
 
 
 def columns(rows: list[list[str]]) -> None:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
+    wide = widths(rows)
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)).rstrip())
+
+
+def widths(rows: list[list[str]]) -> list[int]:
+    return [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []

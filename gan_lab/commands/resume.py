@@ -1,17 +1,21 @@
 """Go on with a run that was stopped or interrupted, exactly where it was; or with a sweep: what is missing of it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 from gan_lab import schema
-from gan_lab.choices import find_run, meant, stored
+from gan_lab.choices import find_run, meant
 from gan_lab.commands.train import code_of, follow, is_follower
+from gan_lab.comparison import flat, said
 from gan_lab.errors import ConfigError
 from gan_lab.overrides import Line, read, written
+from gan_lab.stored import CONFIG, OVERRIDES, START, config_of, place, start_of
 
 LOOP = ("steps", "epochs", "max_minutes", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints",
         "samples", "evaluate_every", "patience", "device", "devices", "workers", "threads", "placement")  # fmt: skip
 PLACES = ("dataset.path", "dataset.root", "dataset.cache", "dataset.of.path", "dataset.of.root", "dataset.of.cache")
+GONE = object()  # stands for a setting that is not there
 CHANGEABLE = (*(f"trainer.{name}" for name in LOOP), *PLACES, "trust")
 USAGE = f"""usage: gan-lab resume RUN [setting=value ...]
 
@@ -31,17 +35,35 @@ def main(argv: list[str]) -> int | None:
     if is_follower():
         return follow()
     line = read(argv[1:])
-    overrides, place = changes(line), Path(argv[0]).expanduser()
-    if is_sweep(place):
-        return resume_sweep(place, overrides, written(line.overrides), line.jobs)
+    overrides, folder = changes(line), place(argv[0])
+    if is_sweep(folder):
+        return resume_sweep(folder, overrides, written(line.overrides), line.jobs)
     run = find_run(argv[0])
     if line.jobs:
         raise ConfigError(f"jobs={line.jobs} is for the directory of a sweep, and {str(run)!r} is one run")
-    config = changed(stored(run), overrides)
+    config = changed(config_of(run), overrides)
+    held_against_its_start(run, config, overrides)
 
     from gan_lab import launch
 
-    return code_of(launch.train(config, run.absolute(), written(argv[1:]), resume=True))
+    is_saved = any((run / "checkpoints").glob("*.pt")) or any((run / "checkpoints").glob("*.json"))
+    if not is_saved:
+        set_aside(run)
+    return code_of(launch.train(config, run.absolute(), written(argv[1:]), resume=is_saved))
+
+
+def set_aside(run: Path) -> None:
+    """Let a run begin again that ended before its first checkpoint; what it left goes to `attempt/`."""
+    from gan_lab import launch, sweep
+
+    kept = {*sweep.KEPT, CONFIG, OVERRIDES, START}
+    with launch.locked(run):
+        left = [path for path in run.iterdir() if path.name not in kept and not path.name.startswith(sweep.ASIDE)]
+        aside = sweep.claimed(run / sweep.ASIDE) if left else None
+        for path in left:
+            path.rename(aside / path.name)
+    where = f"; what it left is in {launch.shown(aside)}" if aside else ""
+    print(f"The run ended before its first checkpoint, so it begins again{where}.")
 
 
 def is_sweep(place: Path) -> bool:
@@ -63,7 +85,8 @@ def resume_sweep(place: Path, overrides: dict[str, Any], words: list[str], jobs:
             continue
         goes_on = sweep.has_checkpoint(folder)
         try:
-            config = changed(stored(folder) if goes_on else entry["config"], overrides)
+            config = changed(config_of(folder) if goes_on else entry["config"], overrides)
+            held_against_its_start(folder, config, overrides) if goes_on else None
         except ConfigError as error:
             raise ConfigError(f"job {entry['job']}: {error}") from error
         missing.append(sweep.Job(config, folder.absolute(), entry["overrides"], entry["job"], goes_on, words))
@@ -100,6 +123,23 @@ def changed(config: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]
     for key, value in overrides.items():
         put(config, key, value)
     return schema.check(config)
+
+
+def held_against_its_start(run: Path, config: dict[str, Any], overrides: dict[str, Any]) -> None:
+    """Say what was changed in config.yaml since the run began; ConfigError where that makes another experiment.
+
+    A run from before its start was kept is held against nothing.
+    """
+    before, now = flat(start_of(run).get("config") or {}), flat(json.loads(json.dumps(config)))
+    free = lambda key: key in CHANGEABLE or key.startswith(("run.", "proof", "trust")) or key in overrides
+    differ = [key for key in before | now if before and before.get(key, GONE) != now.get(key, GONE)]
+    differ = [key for key in differ if key in before or not key.startswith("trainer.")]  # new since with a default
+    words = lambda key: f"{key}={said(now[key]) if key in now else 'nothing'} (at the start {said(before.get(key))})"
+    if wrong := [key for key in differ if not free(key)]:
+        reason = f"config.yaml was changed since the run began: {', '.join(map(words, wrong))}"
+        raise ConfigError(f"{reason}\n  that is another experiment: put it back, or start one with gan-lab train")
+    if told := [key for key in differ if free(key) and key in CHANGEABLE]:
+        print(f"Changed since the run began: {', '.join(map(words, told))}")
 
 
 def put(config: dict[str, Any], key: str, value: Any) -> None:

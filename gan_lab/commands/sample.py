@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gan_lab.errors import ConfigError, ResourceError
-from gan_lab.options import free, parse
+from gan_lab.options import MOST_SEED, free, limited, parse, whole
+from gan_lab.stored import shortened
 
 USAGE = """usage: gan-lab sample RUN [key=value ...]
 
 Draws from the averaged weights of a run's last checkpoint. Nothing that exists is overwritten.
 
-  n=64                   how many samples
+  n=64                   how many samples, at most 10,000
   seeds=0-63,100         which samples: one latent for each seed, the same in every call (instead of n)
   label=3                of a conditional run: this class, for all samples
   attributes=[red,circle]  the same with attributes: these, and no others
@@ -22,26 +23,29 @@ Draws from the averaged weights of a run's last checkpoint. Nothing that exists 
   gif=true               the walk as a GIF
   weights=ema            ema (averaged) or raw
   checkpoint=last        last, best or a step that the run keeps
+  root=PATH              where the data lies now, where it is needed (dataset.root, or the path of your own pictures)
   out=PATH               where to write (default: <RUN>/generated/...)
   device=cpu             cpu or cuda
   trust=[mypackage]      packages of your own that the run's configuration names
 """
+MOST_SAMPLES = 10_000  # of one call, which are all held in memory
 
 
 @dataclass
 class Options:
     """What `gan-lab sample` understands."""
 
-    n: int = 64
+    n: int = limited(64, most=MOST_SAMPLES)
     seeds: str | None = None
     label: str | None = None
     attributes: list[str] | None = None
     files: bool = False
     interpolate: str | None = None
-    steps: int = 9
+    steps: int = limited(9, most=MOST_SAMPLES)
     gif: bool = False
     weights: str = "ema"
     checkpoint: str = "last"
+    root: str | None = None
     out: str | None = None
     device: str = "cpu"
     trust: list[str] = field(default_factory=list)
@@ -65,6 +69,8 @@ def main(argv: list[str]) -> int | None:
         device=options.device,
         trust=options.trust,
     )
+    if options.root:
+        run.moved(options.root)
     try:
         print(draw(run, options, seeds))
     except OSError as error:
@@ -132,6 +138,10 @@ def check(options: Options, seeds: list[int]) -> None:
         raise ConfigError("interpolate needs two seeds or more, for example seeds=3,8.")
     if options.interpolate and options.files:
         raise ConfigError("files=true makes single samples, and interpolate a walk: leave out one of them.")
+    pairs = len(seeds) - (not options.gif)
+    if options.interpolate and pairs * options.steps > MOST_SAMPLES:
+        made = f"{pairs:,} walks of steps={options.steps} are {pairs * options.steps:,} pictures"
+        raise ConfigError(f"{made}; at most {MOST_SAMPLES:,} are made at once.")
     if options.gif and not options.interpolate:
         raise ConfigError("gif=true shows a walk between seeds: add interpolate=spherical.")
 
@@ -152,14 +162,17 @@ def codes_of(words: list[str]) -> dict[int, float]:
 
 def seeds_of(text: str) -> list[int]:
     """Seeds from ranges, both ends included: 0-3,10 is 0, 1, 2, 3, 10."""
-    seeds = []
+    seeds, said = [], f"seeds={shortened(text)}"
     for part in text.strip("[]").split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise ConfigError(f"seeds={text} must be numbers and ranges, for example seeds=0-15,42.")
-        seeds += range(int(first), int(last if dash else first) + 1)
+        ends = whole(first), whole(last if dash else first)
+        if None in ends or max(ends) > MOST_SEED:
+            raise ConfigError(f"{said} must be numbers below 2^63 and ranges, for example seeds=0-15,42.")
+        if len(seeds) + ends[1] - ends[0] >= MOST_SAMPLES:
+            raise ConfigError(f"{said} names too many seeds: at most {MOST_SAMPLES:,} samples are made at once.")
+        seeds += range(ends[0], ends[1] + 1)
     if not seeds:
-        raise ConfigError(f"seeds={text} names no seed; ranges run upwards, for example seeds=0-15.")
+        raise ConfigError(f"{said} names no seed; ranges run upwards, for example seeds=0-15.")
     return seeds
 
 

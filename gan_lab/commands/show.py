@@ -9,8 +9,9 @@ from typing import Any
 
 from gan_lab.choices import CONF, CONFIG, choices, find_file, find_run, own_folders
 from gan_lab.commands.ls import columns, plural
-from gan_lab.errors import ConfigError
+from gan_lab.errors import CheckpointError, ConfigError
 from gan_lab.options import parse
+from gan_lab.stored import text_of, yaml_of
 
 USAGE = """usage: gan-lab show PART [trust=[mypackage]]
        gan-lab show run RUN [changed=true]
@@ -76,15 +77,12 @@ def text(value: Any) -> str:
 
 
 def show_part(word: str, options: PartOptions) -> None:
-    import yaml
-
     group, name, path = find_file(word)
-    source = path.read_text(encoding="utf-8")
-    print(f"{group}/{name} in {path}\n\n{source.rstrip()}\n")
     try:
-        classes = dict(targets(yaml.safe_load(source)))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{str(path)!r} is no YAML: {str(error).splitlines()[0]}") from error
+        source, classes = text_of(path), dict(targets(yaml_of(path)))
+    except CheckpointError as error:  # the file is no part of a run here
+        raise ConfigError(str(error)) from error
+    print(f"{group}/{name} in {path}\n\n{source.rstrip()}\n")
     for key, target in classes.items():
         tell_class(key, target)
 

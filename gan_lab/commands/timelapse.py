@@ -8,7 +8,8 @@ from typing import Any
 from gan_lab.choices import find_run
 from gan_lab.commands.sample import seeds_of
 from gan_lab.errors import CheckpointError, ConfigError, ResourceError
-from gan_lab.options import free, parse
+from gan_lab.options import free, limited, parse
+from gan_lab.stored import place
 
 USAGE = """usage: gan-lab timelapse RUN [key=value ...]
 
@@ -30,11 +31,12 @@ LABEL = 20  # height in pixels of the line with the step
 class Options:
     """What `gan-lab timelapse` understands."""
 
-    fps: float = 8.0
+    fps: float = limited(8.0, least=0.1, most=50)  # viewers slow down what is faster
     every: int = 1
-    size: int | None = None
+    size: int | None = limited(None, most=4096)
     seeds: str | None = None
     weights: str = "ema"
+    root: str | None = None
     out: str | None = None
     trust: list[str] = field(default_factory=list)
 
@@ -43,11 +45,9 @@ def main(argv: list[str]) -> None:
     if not argv or {"-h", "--help"} & set(argv):
         return print(USAGE)
     run, options = find_run(argv[0]), parse(Options, argv[1:], "timelapse")
-    target = Path(options.out) if options.out else run / "generated" / "timelapse.gif"
+    target = place(options.out) if options.out else run / "generated" / "timelapse.gif"
     if target.suffix not in (".gif", ".webp"):
         raise ConfigError(f"out={options.out} must end in .gif or .webp.")
-    if options.fps > 50:
-        raise ConfigError(f"fps={options.fps:g} must be at most 50: viewers slow down what is faster.")
 
     # Choose, draw and join the pictures
     steps = thinned(sampled(run) if options.seeds is None else kept(run), options.every)
@@ -94,14 +94,13 @@ def thinned(by_step: dict[int, Path], every: int) -> dict[int, Path]:
 
 
 def drawn(steps: dict[int, Path]) -> Iterator[tuple[int, Any]]:
-    from PIL import Image, UnidentifiedImageError
+    from gan_lab.pictures import opened
 
     for step, path in steps.items():
-        try:
-            with Image.open(path) as picture:
-                yield step, picture.convert("RGB")
-        except (UnidentifiedImageError, OSError) as error:
-            raise CheckpointError(f"{path} is no picture that can be read; remove it and try again.") from error
+        picture = opened(path)
+        if picture is None:
+            raise CheckpointError(f"{path} is no picture that can be read; remove it and try again.")
+        yield step, picture
 
 
 def generated(run: Path, steps: dict[int, Path], options: Options) -> Iterator[tuple[int, Any]]:
@@ -114,6 +113,8 @@ def generated(run: Path, steps: dict[int, Path], options: Options) -> Iterator[t
     seeds = seeds_of(options.seeds)
     for step in steps:
         opened = Run(run, checkpoint=step, weights=options.weights, trust=options.trust)
+        if options.root:
+            opened.moved(options.root)
         samples = opened.generate(opened.latents(seeds))
         is_image = samples.dim() == 4
         array = pictures.grid(samples) if is_image else opened.dataset.draw({"fixed": samples}, None)["fixed"]

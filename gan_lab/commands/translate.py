@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gan_lab.errors import ConfigError, DataError, ResourceError
 from gan_lab.options import parse
+from gan_lab.stored import place as path_of
 
 USAGE = """usage: gan-lab translate RUN INPUT OUTPUT [key=value ...]
 
@@ -50,7 +51,7 @@ def main(argv: list[str]) -> int | None:
         raise ConfigError("translate needs a run, what to translate and where to write: RUN INPUT OUTPUT.")
     options = parse(Options, argv[3:], "translate")
     size = size_of(options.size) if options.size else None
-    source, names, places = planned(Path(argv[1]).expanduser(), Path(argv[2]).expanduser(), options.overwrite)
+    source, names, places = planned(path_of(argv[1]), path_of(argv[2]), options.overwrite)
 
     from gan_lab.run import Run
 
