@@ -15,7 +15,7 @@ from gan_lab.datasets import Dataset
 from gan_lab.datasets.base import in_play
 from gan_lab.datasets.download import download_file
 from gan_lab.datasets.stacked import Stacked
-from gan_lab.errors import ConfigError, DataError
+from gan_lab.errors import ConfigError, MissingDataError
 from gan_lab.metrics import (
     Extractor,
     Figure,
@@ -132,7 +132,8 @@ def evaluate(
     figures = made.figures(drawn(run.game, materials(run.game, reference, seeds)), **facts)
     if isinstance(run.game, SourceGame):
         figures += translated(run, reference, seeds, figures[0])
-    if looker is not None and run.game.condition == "label" and looker.classes == run.dataset.num_classes:
+    knows_labels = looker is not None and reference.labels is not None and looker.classes == run.dataset.num_classes
+    if run.game.condition == "label" and knows_labels:
         figures += obedience(run, made, seeds[:CONDITIONED], figures[0])
     if looker is not None and looker.classes and run.game.condition == "code":
         figures += meaning(run, looker, seeds[:CONDITIONED], figures[0])
@@ -269,13 +270,16 @@ def reference_of(config: dict, dataset: Dataset, say=print) -> tuple[Dataset, st
 
 
 def other_split(config: dict, split: str) -> Dataset | None:
-    """All of the same data with another split, also of what a dataset is made of; None where there is none."""
+    """All of the same data with another split, also of what a dataset is made of; None where there is none.
+
+    Raises DataError where there is one, and something is wrong with it.
+    """
     if not any("split" in level for level in levels(config["dataset"])):
         return None
     node = with_known(config["dataset"], split=split, share=1.0, jitter=0)
     try:
         return build_dataset({**config, "dataset": node})
-    except (ConfigError, DataError):
+    except (ConfigError, MissingDataError):
         return None
 
 
@@ -293,9 +297,10 @@ def labelled(config: dict, dataset: Dataset, key: str = "label") -> Labelled:
         what = f"{key.removesuffix('s')}s"
         raise ConfigError(f"This data has no {what}, so that no classifier can learn from it: choose extractor=pixels.")
     settings = [level for level in levels(config["dataset"]) if "split" in level]
-    is_whole = bool(settings) and settings[0]["split"] == "train" and settings[0].get("share", 1.0) == 1.0
+    is_whole = bool(settings) and settings[0]["split"] in (None, "train") and settings[0].get("share", 1.0) == 1.0
     train = dataset if is_whole else other_split(config, "train")
     train, test = digits_of(train or dataset), digits_of(other_split(config, "test")) if train else None
+    test = test if test and key in test.gives else None
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
     fifth = 0 if test else len(train) // 5
     held = torch.arange(len(test)) if test else order[:fifth]

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from gan_lab.datasets import packed
 from gan_lab.datasets.base import Batch, Dataset, check_choice, check_image_size, check_jitter
 from gan_lab.datasets.decode import EXTENSIONS, POLICY, Unreadable, decode, header
-from gan_lab.datasets.layout import LISTED, below, find_classes, find_list, find_prefix, shorten
+from gan_lab.datasets.layout import LISTED, Choice, choose, classes_of, find_list, is_held_out, shorten
 from gan_lab.datasets.source import open_source
 from gan_lab.errors import DataError, ResourceError
 
@@ -35,9 +35,10 @@ SECONDS_PER_FILE, SECONDS_PER_BYTE = 1.1e-4, 3.1e-8
 class Folder(Dataset):
     """Images under a folder or in a zip file, which is read in place; `decode.py` tells how a file becomes a picture.
 
-    When the top holds nothing but splits (train, test, val), `split` chooses one, by default train. Below it, the first
-    folder of a name is the class; where pictures lie at the top, or all in one folder, there are no labels. A
-    `dataset.json` as StyleGAN's gives the labels instead. Hidden files are ignored. `num_classes` null takes the
+    When the top, or every class, holds nothing but splits (train, test, val, by any usual name), `split` chooses one, by
+    default train. Below it, the first folder of a name is the class; where pictures lie at the top, or all in one
+    folder, there are no labels. Every split has the classes of train. A `dataset.json` as StyleGAN's gives the labels
+    instead. Hidden files are ignored. `num_classes` null takes the
     classes as found, a number asserts them, 0 ignores them. `background`, a grey level or [red, green, blue], lies
     behind what is transparent.
 
@@ -82,7 +83,18 @@ class Folder(Dataset):
             raise DataError(
                 f"{self.path} holds no pictures: looked for {', '.join(EXTENSIONS)}, found {self.others or 'no files'}."
             )
-        self.prefix, self.names = self.chosen(names, split)
+        chosen = self.chosen(names, split)
+        self.prefix, self.names = chosen.prefix, chosen.names
+
+        # Number the classes; a split that is held out may do without labels.
+        numbers, classes = classes_of(names, chosen, split, self.path, self.source) if num_classes != 0 else ([], [])
+        if num_classes not in (None, len(classes)) and (classes or not is_held_out(split)):
+            kind = "class folders" if find_list(self.prefix, self.source) is None else f"classes in its {LISTED}"
+            raise DataError(
+                f"dataset.num_classes={num_classes}, but {self.path} has {len(classes)} {kind}"
+                f"{': ' if classes else ''}{shorten(classes)}.\n"
+                f"Set dataset.num_classes={len(classes)}, or null to take them as they are."
+            )
 
         # Decode what will not be in memory, once; leave out what cannot be read.
         self.pack, self.in_memory, self.unpacked = None, cache == "auto", ""
@@ -93,27 +105,17 @@ class Folder(Dataset):
         if len(bad) == len(self.names) or (bad and on_error == "stop"):
             raise DataError(self.complaint(bad))
         self.skipped = bad
-        self.names = [name for name in self.names if name not in bad]
-
-        # Number the classes.
-        numbers, classes = find_classes(self.names, self.prefix, self.source) if num_classes != 0 else ([], [])
-        if num_classes not in (None, len(classes)):
-            kind = "class folders" if find_list(self.prefix, self.source) is None else f"classes in its {LISTED}"
-            raise DataError(
-                f"dataset.num_classes={num_classes}, but {self.path} has {len(classes)} {kind}"
-                f"{': ' if classes else ''}{shorten(classes)}.\n"
-                f"Set dataset.num_classes={len(classes)}, or null to take them as they are."
-            )
-        labels = torch.tensor(numbers) if classes else None
+        good = [i for i, name in enumerate(self.names) if name not in bad]
+        self.names = [self.names[i] for i in good]
+        labels = torch.tensor(numbers)[good] if classes else None
         super().__init__(channels, sides, labels, classes, flip, jitter, self.source_channels)
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def chosen(self, names: list[str], split: str | None) -> tuple[str, list[str]]:
-        """Of all pictures those of the split, one for each row, and what their names begin with."""
-        prefix = find_prefix(names, split, self.path)
-        return prefix, below(names, prefix)
+    def chosen(self, names: list[str], split: str | None) -> Choice:
+        """Of all pictures those of the split, one for each row."""
+        return choose(names, split, self.path)
 
     def load(self) -> Batch:
         if self.pack:

@@ -1,0 +1,245 @@
+"""Data as people bring it: folders of any usual name, splits that differ, archives of other systems, odd pictures."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from helpers import config_of
+from PIL import Image
+
+from gan_lab.datasets import Folder
+from gan_lab.datasets.pairs import PairedFolder
+from gan_lab.datasets.unpaired import UnpairedFolder
+from gan_lab.errors import DataError, MissingDataError
+from gan_lab.evaluation import labelled, other_split, reference_of
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def user_cache(tmp_path, monkeypatch):
+    """The user's cache directory of a test; nothing is written to the real one."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user cache"))
+
+
+def noise(seed, height=12, width=12):
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def save(root, *names):
+    """Pictures of noise, another one in each file."""
+    for seed, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        noise(seed).save(root / name)
+    return root
+
+
+def folder(root, **options):
+    return Folder(str(root), **{"image_size": 12, "cache": "never", **options})
+
+
+def pairs(root, **options):
+    return PairedFolder(str(root), **{"image_size": 12, "cache": "never", **options})
+
+
+def stored(root, **options):
+    """The configuration of a run on a folder."""
+    dataset = {"_target_": "gan_lab.datasets.Folder", "path": str(root), "split": None, "image_size": 12}
+    return {**config_of(), "dataset": {**dataset, "cache": "never", **options}}
+
+
+# ---- pairs ----------------------------------------------------------------------------------------------------------
+
+TRAINED = ("1", "2", "3")
+SIDES = {
+    "as CycleGAN's": ("trainA", "trainB", "testA", "testB"),
+    "with a line": ("train_A", "train_B", "test_A", "test_B"),
+    "sides first": ("A_train", "B_train", "A_test", "B_test"),
+    "input and target": ("train/input", "train/target", "test/input", "test/target"),
+    "source and target above": ("source/train", "target/train", "source/test", "target/test"),
+    "small": ("a", "b", None, None),
+    "capitals": ("Training/A", "Training/B", "Testing/A", "Testing/B"),
+    "training in none": ("a", "b", "test/a", "test/b"),
+    "below a folder": ("set/trainA", "set/trainB", "set/valA", "set/valB"),
+}
+
+
+@pytest.mark.parametrize("layout", SIDES)
+def test_pairs_are_found_under_any_usual_name_and_none_is_of_the_test_split(tmp_path, layout):
+    a, b, test_a, test_b = SIDES[layout]
+    names = [f"{side}/{name}.png" for side in (a, b) for name in TRAINED]
+    save(tmp_path, *names, *(f"{side}/9.png" for side in (test_a, test_b) if side))
+    dataset = pairs(tmp_path)
+    assert dataset.partners == {f"{a}/{name}.png": f"{b}/{name}.png" for name in TRAINED}
+    assert np.array_equal(dataset.tensors()["source"][0], noise(0))
+    assert np.array_equal(dataset.tensors()["image"][0], noise(3))
+    split = "val" if "val" in str(test_a) else "test"
+    if test_a:
+        assert pairs(tmp_path, split=split).partners == {f"{test_a}/9.png": f"{test_b}/9.png"}
+    else:
+        with pytest.raises(MissingDataError):
+            pairs(tmp_path, split=split)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("sketch/1.png", "photo/1.png"),
+        ("train/sketch/1.png", "train/photo/1.png", "test/sketch/2.png", "test/photo/2.png"),
+        ("A1/1.png", "B1/1.png"),
+    ],
+)
+def test_folders_that_may_be_sides_are_named_and_no_picture_is_cut(tmp_path, names):
+    with pytest.raises(DataError, match=r"has pictures in .*call the folder of one side A") as error:
+        pairs(save(tmp_path, *names))
+    assert all(name.rpartition("/")[0] in str(error.value) for name in names if "test" not in name)
+
+
+def test_one_side_alone_and_two_folders_of_one_side_are_told(tmp_path):
+    with pytest.raises(DataError, match="pictures in trainA/ and none beside it"):
+        pairs(save(tmp_path / "one", "trainA/1.png", "testA/2.png", "testB/2.png"))
+    with pytest.raises(DataError, match=r"has the folders A and a for one side|has the folders a and input"):
+        pairs(save(tmp_path / "two", "a/1.png", "input/1.png", "b/1.png"))
+
+
+@pytest.mark.parametrize("layout", [name for name in SIDES if name not in ("below a folder", "small")])
+def test_domains_are_found_under_the_same_names(tmp_path, layout):
+    a, b, test_a, test_b = SIDES[layout]
+    save(tmp_path, f"{a}/1.png", f"{a}/2.png", f"{b}/3.png", f"{test_a}/4.png", f"{test_b}/5.png")
+    dataset = UnpairedFolder(str(tmp_path), image_size=12, cache="never")
+    assert (dataset.sources.names, dataset.images.names) == ([f"{a}/1.png", f"{a}/2.png"], [f"{b}/3.png"])
+    test = UnpairedFolder(str(tmp_path), split="test", image_size=12, cache="never")
+    assert (test.sources.names, test.images.names) == ([f"{test_a}/4.png"], [f"{test_b}/5.png"])
+
+
+# ---- splits ---------------------------------------------------------------------------------------------------------
+
+SPLITS = {
+    "Training and Testing": ("Training/cat", "Training/dog", "Testing"),
+    "Train and Test": ("Train/cat", "Train/dog", "Test"),
+    "TRAIN and VALIDATION": ("TRAIN/cat", "TRAIN/dog", "VALIDATION"),
+    "with a word": ("seg_train/cat", "seg_train/dog", "seg_test"),
+    "with a year": ("train2017/cat", "train2017/dog", "val2017"),
+    "below the classes": ("cat/train", "dog/train", None),
+}
+
+
+@pytest.mark.parametrize("layout", SPLITS)
+def test_splits_of_any_usual_name_are_no_classes(tmp_path, layout):
+    cat, dog, test = SPLITS[layout]
+    held = [f"{test}/cat/3.png", f"{test}/dog/4.png"] if test else ["cat/test/3.png", "dog/test/4.png"]
+    save(tmp_path, f"{cat}/1.png", f"{dog}/2.png", *held)
+    dataset = folder(tmp_path)
+    assert dataset.classes == ["cat", "dog"] and dataset.names == [f"{cat}/1.png", f"{dog}/2.png"]
+    split = "val" if "val" in (test or "").lower() else "test"
+    assert folder(tmp_path, split=split).names == held
+    whole = folder(tmp_path, split="all")
+    assert len(whole) == 4 and whole.classes == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("names", "seen"),
+    [
+        (("train/cat/1.png", "test/cat/2.png", "extra/3.png"), "test, train beside extra"),
+        (("seg_train/1.png", "seg_test/2.png", "seg_pred/3.png"), "seg_test, seg_train beside seg_pred"),
+        (("pictures/1.png", "Validation/2.png"), "Validation beside pictures"),
+        (("cat/1.png", "dog/1.png", "dog/test/2.png"), "test beside cat, dog"),
+        (("1.png", "test/2.png"), "has test: splits, or classes"),
+        (("train/cat/1.png", "train/dog/2.png", "unlabelled/3.png"), "train beside unlabelled"),
+    ],
+)
+def test_what_may_be_a_split_or_a_class_is_asked(tmp_path, names, seen):
+    root = save(tmp_path, *names)
+    with pytest.raises(DataError, match=seen) as error:
+        folder(root)
+    assert "Set dataset.split to the folder to train on, or dataset.split=all" in str(error.value)
+    assert len(folder(root, split="all")) == len(names)
+
+
+def test_folders_of_two_sides_are_no_classes_but_one_can_be_chosen(tmp_path):
+    root = save(tmp_path, "trainA/1.png", "trainB/2.png", "testA/3.png", "testB/4.png")
+    with pytest.raises(DataError, match="choose dataset=unpaired_folder or dataset=paired_folder"):
+        folder(root)
+    assert folder(root, split="trainB").names == ["trainB/2.png"]
+
+
+def test_two_folders_of_one_split_are_asked_about(tmp_path):
+    root = save(tmp_path, "train/1.png", "val/2.png", "validation/3.png")
+    assert folder(root, split="validation").names == ["validation/3.png"]
+    with pytest.raises(DataError, match="has the folders VALID and Val"):
+        folder(save(tmp_path / "more", "train/1.png", "VALID/2.png", "Val/3.png"), split="val")
+
+
+# ---- classes of splits ----------------------------------------------------------------------------------------------
+
+TRAIN = ("train/cat/1.png", "train/dog/2.png", "train/eel/3.png")
+
+
+def test_the_classes_of_a_test_split_are_those_of_training(tmp_path):
+    save(tmp_path, *TRAIN, "test/dog/4.png", "test/eel/5.png", "test/eel/6.png")
+    test = folder(tmp_path, split="test", num_classes=3)
+    assert test.classes == ["cat", "dog", "eel"] and test.labels.tolist() == [1, 2, 2]
+    one = folder(save(tmp_path / "one", *TRAIN, "test/eel/4.png"), split="test")
+    assert one.classes == ["cat", "dog", "eel"] and one.labels.tolist() == [2]
+
+
+def test_numbers_of_a_list_are_counted_over_all_splits(tmp_path):
+    save(tmp_path, *TRAIN, "test/4.png")
+    pairs_of = [["train/cat/1.png", 0], ["train/dog/2.png", 5], ["train/eel/3.png", 1], ["test\\4.png", 1]]
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": pairs_of}))
+    assert folder(tmp_path).num_classes == folder(tmp_path, split="test").num_classes == 6
+
+
+def test_a_class_that_training_does_not_have_is_told(tmp_path):
+    save(tmp_path, *TRAIN, "test/dog/4.png", "test/Eel/5.png")
+    with pytest.raises(DataError, match=r"test/Eel/5\.png lies in no class of the training split: .* cat, dog, eel\."):
+        folder(tmp_path, split="test")
+
+
+def test_a_test_split_without_labels_is_taken_as_one(tmp_path):
+    save(tmp_path, *TRAIN, "test/4.png", "test/5.png")
+    assert folder(tmp_path, split="test", num_classes=3).gives == ("image",)
+
+
+# ---- what is wrong with a split -------------------------------------------------------------------------------------
+
+
+def test_what_is_wrong_with_the_test_split_is_told_and_not_taken_for_none(tmp_path):
+    (save(tmp_path, *TRAIN, "test/dog/4.png") / "test/dog/4.png").write_bytes(b"none")
+    config = stored(tmp_path, cache="always")
+    with pytest.raises(DataError, match=r"test/dog/4\.png \(not a picture"):
+        reference_of(config, folder(tmp_path))
+    (tmp_path / "test/dog/4.png").unlink()
+    said = []
+    assert reference_of(config, folder(tmp_path), said.append)[1] == "train"
+    assert said == ["This data has no test split: the reference is the training data."]
+
+
+def test_a_missing_partner_in_the_test_split_is_told(tmp_path):
+    save(tmp_path, "trainA/1.png", "trainB/1.png", "testA/2.png", "testA/3.png", "testB/2.png")
+    config = stored(tmp_path, _target_="gan_lab.datasets.pairs.PairedFolder")
+    with pytest.raises(DataError, match="have no partner"):
+        other_split(config, "test")
+
+
+def test_a_classifier_is_examined_with_training_pictures_where_the_test_split_has_no_labels(tmp_path):
+    names = [f"train/{name}/{i}.png" for name in ("cat", "dog") for i in range(5)]
+    save(tmp_path, *names, "test/4.png")
+    examined = labelled(stored(tmp_path), folder(tmp_path))
+    assert len(examined.images) == 8 and len(examined.test_images) == 2
+
+
+# ---- archives -------------------------------------------------------------------------------------------------------
+
+
+def test_names_of_windows_are_those_of_everybody(tmp_path):
+    root = save(tmp_path / "set", "train/cat/1.png", "train/dog/2.png", "test/cat/3.png")
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for file in root.rglob("*.png"):
+            name = str(file.relative_to(root)).replace("/", "\\")
+            archive.writestr(zipfile.ZipInfo(name), file.read_bytes())
+    dataset = folder(tmp_path / "set.zip")
+    assert dataset.names == ["train/cat/1.png", "train/dog/2.png"] and dataset.classes == ["cat", "dog"]
+    assert torch.equal(dataset.tensors()["image"], folder(root).tensors()["image"])
