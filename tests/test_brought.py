@@ -9,10 +9,12 @@ import torch
 from helpers import config_of
 from PIL import Image
 
+from gan_lab import fits
+from gan_lab.config import compose
 from gan_lab.datasets import Folder
 from gan_lab.datasets.pairs import PairedFolder
 from gan_lab.datasets.unpaired import UnpairedFolder
-from gan_lab.errors import DataError, MissingDataError
+from gan_lab.errors import ConfigError, DataError, MissingDataError
 from gan_lab.evaluation import labelled, other_split, reference_of
 
 torch.set_num_threads(1)
@@ -98,7 +100,7 @@ def test_folders_that_may_be_sides_are_named_and_no_picture_is_cut(tmp_path, nam
 
 
 def test_one_side_alone_and_two_folders_of_one_side_are_told(tmp_path):
-    with pytest.raises(DataError, match="pictures in trainA/ and none beside it"):
+    with pytest.raises(DataError, match="pictures in trainA/ and none for the other side"):
         pairs(save(tmp_path / "one", "trainA/1.png", "testA/2.png", "testB/2.png"))
     with pytest.raises(DataError, match=r"has the folders A and a for one side|has the folders a and input"):
         pairs(save(tmp_path / "two", "a/1.png", "input/1.png", "b/1.png"))
@@ -229,6 +231,29 @@ def test_a_classifier_is_examined_with_training_pictures_where_the_test_split_ha
     save(tmp_path, *names, "test/4.png")
     examined = labelled(stored(tmp_path), folder(tmp_path))
     assert len(examined.images) == 8 and len(examined.test_images) == 2
+
+
+# ---- models that are told a class -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["cgan", "acgan", "projection", "sgan"])
+def test_a_model_takes_the_number_of_classes_from_the_folders(tmp_path, model):
+    save(tmp_path, *TRAIN, "test/dog/4.png")
+    config = compose([f"model={model}", "dataset=folder", f"dataset.path={tmp_path}"])
+    assert config["dataset"]["num_classes"] == 3
+    assert 3 in (config["model"].get("num_conditions"), config["model"]["discriminator"].get("num_classes"))
+    few = compose([f"model={model}", "dataset=few_labels", "dataset@dataset.of=folder", f"dataset.of.path={tmp_path}"])
+    assert few["dataset"]["num_classes"] == few["dataset"]["of"]["num_classes"] == 3
+
+
+def test_a_folder_without_classes_and_one_that_is_not_there_say_so(tmp_path):
+    words = ["model=cgan", "dataset=folder", f"dataset.path={save(tmp_path / 'flat', '1.png', '2.png')}"]
+    with pytest.raises(ConfigError, match=r"num_conditions=null .*; this dataset has no classes, .* model=dcgan"):
+        compose(words)
+    with pytest.raises(DataError, match="does not exist"):
+        compose([*words[:2], f"dataset.path={tmp_path / 'nowhere'}"])
+    assert fits.complaints(["dataset=folder", "model=cgan"]) is None, "only the files can tell"
+    assert fits.complaints(["dataset=folder", "model=dcgan"]) == []
 
 
 # ---- archives -------------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ MAY_IMPORT = {  # parts of gan_lab; a module that is not listed is of the top la
     "overrides": {"choices"} | BOTTOM,
     "signatures": {"choices"} | BOTTOM,
     "schema": {"choices", "signatures"} | BOTTOM,
-    "config": {"choices", "overrides", "schema", "signatures"} | BOTTOM,
+    "config": {"choices", "datasets", "overrides", "schema", "signatures"} | BOTTOM,
     "cli": {"__init__", "commands", "choices", "errors"},
 }
 ONLY_TORCH = {"networks", "losses", "models", "noise", "player", "ema", "loader", "trainer", "distributed"}

@@ -35,8 +35,8 @@ SECONDS_PER_FILE, SECONDS_PER_BYTE = 1.1e-4, 3.1e-8
 class Folder(Dataset):
     """Images under a folder or in a zip file, which is read in place; `decode.py` tells how a file becomes a picture.
 
-    When the top, or every class, holds nothing but splits (train, test, val, by any usual name), `split` chooses one, by
-    default train. Below it, the first folder of a name is the class; where pictures lie at the top, or all in one
+    Where the top, or every class, holds nothing but splits (train, test, val, by any usual name), `split` chooses one,
+    by default train. Below it, the first folder of a name is the class; where pictures lie at the top, or all in one
     folder, there are no labels. Every split has the classes of train. A `dataset.json` as StyleGAN's gives the labels
     instead. Hidden files are ignored. `num_classes` null takes the
     classes as found, a number asserts them, 0 ignores them. `background`, a grey level or [red, green, blue], lies

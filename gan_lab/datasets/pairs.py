@@ -61,9 +61,7 @@ class PairedFolder(Folder):
         if not prefixes:
             return self.in_one_folder(choose(names, split, self.path))
         if len(prefixes) < 2:
-            raise DataError(
-                self.which_is_which(f"{', '.join(prefixes.values())} and none beside it for the other side")
-            )
+            raise DataError(self.which_is_which(f"{', '.join(prefixes.values())} and none for the other side"))
         sides = [stems(below(names, prefix), prefix, self.path) for prefix in prefixes.values()]
         self.check_partners(*prefixes.values(), *sides)
         self.partners = {name: sides[1][stem] for stem, name in sides[0].items()}
@@ -79,9 +77,9 @@ class PairedFolder(Folder):
 
     def which_is_which(self, folders: str) -> str:
         return (
-            f"{self.path} has pictures in {folders}: call the folder of one side A and that of the other B (or input and "
-            "target, trainA and trainB), with partners of one name; or lay pictures that hold both sides, A on the left, "
-            "into one folder."
+            f"{self.path} has pictures in {folders}: call the folder of one side A and that of the other B (or input "
+            "and target, trainA and trainB), with partners of one name; or lay pictures that hold both sides, A on the "
+            "left, into one folder."
         )
 
     def check_partners(self, at_a: str, at_b: str, in_a: dict[str, str], in_b: dict[str, str]) -> None:

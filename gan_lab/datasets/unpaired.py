@@ -17,8 +17,8 @@ from gan_lab.errors import DataError, MissingDataError
 class UnpairedFolder(Domains):
     """Folders trainA, trainB, testA and testB, as CycleGAN has them (Zhu et al. 2017, arXiv 1703.10593).
 
-    `split` is what stands before A and B, or above or below them; `direction` says which domain the sources are of. Each
-    folder is read as a `Folder`: its pictures may lie deeper, and the other settings mean the same. Raises DataError
+    `split` is what stands before A and B, or above or below them; `direction` says which domain the sources are of.
+    Each folder is read as a `Folder`: its pictures may lie deeper, and other settings mean the same. Raises DataError
     where a domain is missing or empty.
     """
 
