@@ -1,6 +1,7 @@
 """Data as people bring it: folders of any usual name, splits that differ, archives of other systems, odd pictures."""
 
 import json
+import os
 import zipfile
 
 import numpy as np
@@ -11,11 +12,12 @@ from PIL import Image
 
 from gan_lab import fits
 from gan_lab.config import compose
-from gan_lab.datasets import Folder
+from gan_lab.datasets import Folder, packed
 from gan_lab.datasets.pairs import PairedFolder
 from gan_lab.datasets.unpaired import UnpairedFolder
 from gan_lab.errors import ConfigError, DataError, MissingDataError
 from gan_lab.evaluation import labelled, other_split, reference_of
+from gan_lab.metrics import store
 
 torch.set_num_threads(1)
 
@@ -268,3 +270,90 @@ def test_names_of_windows_are_those_of_everybody(tmp_path):
     dataset = folder(tmp_path / "set.zip")
     assert dataset.names == ["train/cat/1.png", "train/dog/2.png"] and dataset.classes == ["cat", "dog"]
     assert torch.equal(dataset.tensors()["image"], folder(root).tensors()["image"])
+
+
+# ---- what never ends, and what is damaged ---------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
+def test_only_regular_files_are_read(tmp_path):
+    root = save(tmp_path / "set", "1.png", "2.png")
+    os.mkfifo(root / "3.png")
+    (root / "4.png").symlink_to("/dev/zero")
+    with pytest.raises(DataError, match=r"3\.png \(not a regular file\); 4\.png \(not a regular file\)"):
+        folder(root, cache="always")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="pipe is neither a folder nor a zip file that can be read"):
+        folder(tmp_path / "pipe")
+
+
+def test_a_list_of_labels_that_is_far_too_long_is_refused_unread(tmp_path):
+    root = save(tmp_path / "set", "1.png", "2.png")
+    with zipfile.ZipFile(tmp_path / "set.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in root.iterdir():
+            archive.write(file, file.name)
+        archive.writestr("dataset.json", b'{"labels": [' + b" " * (50 << 20) + b"]}")
+    with pytest.raises(DataError, match=r"dataset\.json is not a list of labels .*more than 1,097,728 bytes"):
+        folder(tmp_path / "set.zip")
+
+
+def test_a_picture_may_have_a_thousand_million_pixels_at_most(tmp_path):
+    with pytest.raises(ValueError, match=r"max_pixels=1000000000000 must lie between 1 and 1_000_000_000"):
+        folder(save(tmp_path, "1.png"), max_pixels=10**12)
+
+
+@pytest.mark.parametrize("harm", ["a flipped bit", "zeros", "the manifest", "a cut", "nothing left", "other bytes"])
+def test_a_damaged_pack_is_made_anew_with_a_word(tmp_path, harm, monkeypatch):
+    monkeypatch.setattr(packed, "BLOCK", 1000)  # so that there are several
+    root = save(tmp_path / "set", *(f"{i}.png" for i in range(20)))
+    cache = str(tmp_path / "packs")
+    whole = folder(root, cache=cache).tensors()["image"]
+    (pack,) = (tmp_path / "packs").rglob("*.pack")
+    content = bytearray(pack.read_bytes())
+    match harm:
+        case "a flipped bit":
+            content[5003] ^= 1
+        case "zeros":
+            content[2500:4500] = bytes(2000)
+        case "the manifest":
+            content[-100] ^= 1
+        case "a cut":
+            del content[-30:]
+        case "nothing left":
+            content.clear()
+        case "other bytes":
+            content[-12:] = b"\xff" * 12
+    pack.write_bytes(content)
+    again = folder(root, cache=cache)
+    assert torch.equal(again.tensors()["image"], whole)
+    assert "packed anew, since the pack was damaged: " in again.describe()
+    assert "packed anew" not in folder(root, cache=cache).describe()
+
+
+def test_what_is_kept_for_judging_is_checked(tmp_path):
+    made = []
+
+    def make():
+        made.append(1)
+        return {"features": torch.arange(1000.0)}
+
+    for name in ("one", "one", "two"):
+        assert torch.equal(store.kept(name, make)["features"], torch.arange(1000.0))
+    assert len(made) == 2
+    one, two = (store.place() / f"{name}.pt" for name in ("one", "two"))
+    content = bytearray(one.read_bytes())
+    content[len(content) // 2] ^= 1
+    one.write_bytes(content)
+    store.kept("one", make)
+    assert len(made) == 3, "a flipped bit"
+    two.write_bytes(one.read_bytes())
+    store.kept("two", make)
+    assert len(made) == 4, "the content of another file"
+
+
+def test_what_cannot_be_kept_is_made_and_said(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert store.kept("one", lambda: {"count": 1}) == {"count": 1}
+    said = capsys.readouterr().err
+    assert "Not kept for the next time: cannot write to" in said and "XDG_CACHE_HOME" in said

@@ -25,6 +25,7 @@ from gan_lab.datasets.source import open_source
 from gan_lab.errors import DataError, ResourceError
 
 CHUNK = 64  # images that a thread decodes at a time
+MOST_PIXELS = 1_000_000_000  # of one picture: decoded, it takes 4 GB
 WORTH_A_THREAD_SECONDS = 5e-4  # a picture; measured: two threads lose below, win above
 
 # What cache=auto packs: sets that one core decodes longer, as estimated from JPEGs of 1 and 24 kB, or that are larger
@@ -68,8 +69,8 @@ class Folder(Dataset):
         check_cache(cache)
         check_channels("channels", channels)
         check_jitter(jitter)
-        if max_pixels < 1:
-            raise ValueError(f"max_pixels={max_pixels} must be at least 1.")
+        if not 1 <= max_pixels <= MOST_PIXELS:
+            raise ValueError(f"max_pixels={max_pixels} must lie between 1 and {MOST_PIXELS:_}.")
         self.max_pixels, self.background = max_pixels, colour(background)
         sides = two_sides(image_size)
         self.shape = (*(side + jitter for side in sides), channels + (self.source_channels or 0))
@@ -160,6 +161,7 @@ class Folder(Dataset):
         lines += [f"from {self.path / self.prefix}; {sizes.total()} files looked at: {count(sizes)}; {count(modes)}"]
         if self.pack:
             lines += [f"packed in {self.place}"]
+            lines += [f"packed anew, since the pack was damaged: {self.pack.replaces}"] if self.pack.replaces else []
         if self.unpacked:
             lines += [f"not packed: {self.unpacked}"]
         if self.skipped:

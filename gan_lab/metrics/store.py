@@ -1,17 +1,22 @@
 """What is computed once and kept: files in the user's cache directory, named by a hash of all that they depend on."""
 
 import hashlib
+import io
 import os
 import pickle
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from gan_lab.errors import ResourceError
 
-FORMAT = 1  # raised when what the files hold changes
+FORMAT = 2  # raised when what the files hold changes
+CHECKSUM = hashlib.sha256().digest_size  # bytes before the content, of it and of the name
 
 
 def place() -> Path:
@@ -32,35 +37,49 @@ def digest(*parts: Tensor | str | int) -> str:
 
 
 def kept(name: str, make: Callable[[], dict]) -> dict:
-    """What the file `name` holds, plain tensors and numbers; made and written first where it is missing or damaged."""
+    """What the file `name` holds, plain tensors and numbers; made and written first where it is missing or damaged.
+
+    Where it cannot be written, that is said, and made again the next time.
+    """
     path = place() / f"{name}.pt"
     state = read(path)
     if state is None:
         state = make()
-        write(path, state)
+        try:
+            write(path, state)
+        except ResourceError as error:
+            tqdm.write(f"Not kept for the next time: {error}", file=sys.stderr)
     return state
 
 
 def read(path: Path) -> dict | None:
+    """The content of a file; None where there is none, or where it is damaged or was written under another name."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+        content = path.read_bytes() if path.is_file() else b""
+        if content[:CHECKSUM] != checksum(path, memoryview(content)[CHECKSUM:]):
+            return None
+        return torch.load(io.BytesIO(content[CHECKSUM:]), map_location="cpu", weights_only=True)
+    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError):
         return None
-    except (pickle.UnpicklingError, RuntimeError, EOFError):  # damaged: made anew
-        return None
+
+
+def checksum(path: Path, content: memoryview) -> bytes:
+    return hashlib.sha256(path.name.encode() + b"\0" + content).digest()
 
 
 def write(path: Path, state: dict) -> None:
     """Write under another name and rename, so that a reader never sees half of it; ResourceError where it cannot be."""
-    temporary = path.with_suffix(f".tmp{os.getpid()}")
+    temporary, content = path.with_suffix(f".tmp{os.getpid()}"), io.BytesIO()
+    torch.save(state, content)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            torch.save(state, file)
+            file.write(checksum(path, content.getbuffer()) + content.getbuffer())
         temporary.replace(path)
     except OSError as error:
         raise ResourceError(
             f"cannot write to {str(path.parent)!r}: {error.strerror}; set XDG_CACHE_HOME to another place."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
