@@ -215,8 +215,10 @@ def obedience(run: Run, made: Judge, seeds: range, like: Figure) -> list[Figure]
     values = {"label_accuracy": label_accuracy(said, asked)}
     counts = [torch.bincount(each, minlength=many) for each in (asked, labels)]
     if min(map(torch.min, counts)) > 1:  # else there are no two samples, or pictures, of some class
-        varied = [diversity(features[asked == c]) / diversity(real[labels == c]) for c in range(many)]
-        values["class_diversity"] = sum(varied) / many
+        apart = [diversity(real[labels == c]) for c in range(many)]
+        if min(apart) > 0:  # else the pictures of some class are all one
+            varied = [diversity(features[asked == c]) / apart[c] for c in range(many)]
+            values["class_diversity"] = sum(varied) / many
     protocol = replace(like.protocol, samples=len(latents))
     return [Figure(f"{name}/{title}", value, like.step, protocol) for name, value in values.items()]
 

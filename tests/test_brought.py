@@ -3,6 +3,7 @@
 import json
 import os
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,13 +12,20 @@ from helpers import config_of
 from PIL import Image
 
 from gan_lab import fits
+from gan_lab.build import build_game
+from gan_lab.compat import Parts, complaints
 from gan_lab.config import compose
 from gan_lab.datasets import Folder, packed
 from gan_lab.datasets.pairs import PairedFolder
 from gan_lab.datasets.unpaired import UnpairedFolder
+from gan_lab.distributed import joined
 from gan_lab.errors import ConfigError, DataError, MissingDataError
 from gan_lab.evaluation import labelled, other_split, reference_of
-from gan_lab.metrics import store
+from gan_lab.evaluator import Evaluator
+from gan_lab.metrics import Pixels, judge, look, store
+from gan_lab.metrics.neighbours import density_coverage, precision_recall
+from gan_lab.networks.layers import halvings
+from gan_lab.settings import Trainer
 
 torch.set_num_threads(1)
 
@@ -357,3 +365,59 @@ def test_what_cannot_be_kept_is_made_and_said(tmp_path, monkeypatch, capsys):
     assert store.kept("one", lambda: {"count": 1}) == {"count": 1}
     said = capsys.readouterr().err
     assert "Not kept for the next time: cannot write to" in said and "XDG_CACHE_HOME" in said
+
+
+# ---- too little, or all the same ------------------------------------------------------------------------------------
+
+
+def test_pictures_that_are_all_one_are_judged_by_what_is_left(tmp_path):
+    one = torch.randint(0, 256, (1, 3, 4, 4), dtype=torch.uint8)
+    figures = judge(
+        look(Pixels(), [one.expand(20, -1, -1, -1)], ""), look(Pixels(), [one.expand(20, -1, -1, -1)], ""), Pixels()
+    )
+    assert figures["fid/pixels"] == pytest.approx(0, abs=1e-6) and "diversity_of_real/pixels" not in figures
+
+
+def test_too_few_real_pictures_are_not_cured_by_more_samples():
+    few, many = torch.randn(5, 3), torch.randn(50, 3)
+    with pytest.raises(DataError, match=r"needs more than 5 real pictures, and there are 5: judging needs more data"):
+        density_coverage(few, many)
+    with pytest.raises(DataError, match=r"needs more than 3 samples, and there are 3: raise n="):
+        precision_recall(many, few[:3])
+
+
+def test_judging_that_is_impossible_does_not_end_a_training():
+    class Nothing:
+        reference = None
+
+        def figures(self, *args, **kwargs):
+            raise DataError("There is nothing to judge.")
+
+    said = []
+    evaluator = Evaluator(5, Nothing(), 4, say=said.append)
+    evaluator.figures = lambda trainer: Nothing().figures()
+    evaluator.tell(SimpleNamespace(step=10))
+    assert said == ["not judged at step 10: There is nothing to judge."]
+
+
+def test_the_remedy_for_a_side_keeps_the_other_one():
+    with pytest.raises(ValueError, match=r"Set dataset\.image_size=\[32,96\] or \[32,112\]"):
+        halvings([32, 100])
+    with pytest.raises(ValueError, match=r"Set dataset\.image_size=96 or 112"):
+        halvings(100)
+
+
+def test_one_picture_is_not_to_make_a_batch_of_two(tmp_path):
+    save(tmp_path, "1.png")
+    words = ["dataset=folder", f"dataset.path={tmp_path}", "dataset.image_size=16", "trainer.batch_size=1"]
+    config = compose([*words, "model=dcgan"])
+    dataset, game = folder(tmp_path, image_size=16), build_game(config)
+    parts = Parts(dataset, game, Trainer(**config["trainer"]), {})
+    (found,) = (each for each in complaints(parts) if "one sample to take a variance of" in each)
+    assert "Add data, or set model." in found and ".norm=layer" in found and "batch_size=2" not in found
+
+
+def test_a_world_without_an_address_says_what_is_missing(monkeypatch):
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(ConfigError, match=r"MASTER_ADDR.* not\. Start with torchrun, .* unset RANK WORLD_SIZE"):
+        joined(0, 2, torch.device("cpu")).__enter__()
