@@ -221,6 +221,9 @@ def explained(error: Exception) -> ConfigError:
     where = f"in {inside[1]}.yaml: " if inside and inside[1] != "config" else ""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.removesuffix(".yaml").lstrip("/").rpartition("/")
+        if found := re.fullmatch(r"dataset/(.*/.*?)(\.yaml)?", error.missing_cfg_file):
+            own = f"dataset=folder dataset.path={found[1]}"
+            return ConfigError(f"dataset={found[1]} is no dataset; for pictures of your own: {own}")
         options = error.options or offered(group, text)
         offer = f"\n  {group} can be: {', '.join(options)}" if options else ""
         return ConfigError(f"{where}unknown {group or 'configuration'} {name!r}{meant(name, options)}{offer}")

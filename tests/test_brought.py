@@ -11,12 +11,15 @@ import torch
 from helpers import config_of
 from PIL import Image
 
-from gan_lab import fits
+from gan_lab import fits, pictures, session
+from gan_lab.analysis.base import as_played
+from gan_lab.analysis.projection import picture_of
 from gan_lab.build import build_game
 from gan_lab.compat import Parts, complaints
 from gan_lab.config import compose
-from gan_lab.datasets import Folder, packed
+from gan_lab.datasets import Dataset, Folder, packed
 from gan_lab.datasets.pairs import PairedFolder
+from gan_lab.datasets.shapes import Shapes
 from gan_lab.datasets.unpaired import UnpairedFolder
 from gan_lab.distributed import joined
 from gan_lab.errors import ConfigError, DataError, MissingDataError
@@ -26,6 +29,7 @@ from gan_lab.metrics import Pixels, judge, look, store
 from gan_lab.metrics.neighbours import density_coverage, precision_recall
 from gan_lab.networks.layers import halvings
 from gan_lab.settings import Trainer
+from gan_lab.survey import balance
 
 torch.set_num_threads(1)
 
@@ -421,3 +425,104 @@ def test_a_world_without_an_address_says_what_is_missing(monkeypatch):
     monkeypatch.delenv("MASTER_ADDR", raising=False)
     with pytest.raises(ConfigError, match=r"MASTER_ADDR.* not\. Start with torchrun, .* unset RANK WORLD_SIZE"):
         joined(0, 2, torch.device("cpu")).__enter__()
+
+
+# ---- what is said of data -------------------------------------------------------------------------------------------
+
+
+def test_sizes_of_a_folder_are_those_of_files_from_all_of_it(tmp_path):
+    for i in range(194):
+        (tmp_path / f"{i:03}.png").parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8 + i % 2)).save(tmp_path / f"{i:03}.png")
+    assert "100 files looked at: " in (said := folder(tmp_path).describe())
+    assert "8 x 8 (" in said and "9 x 8 (" in said
+
+
+@pytest.mark.parametrize(
+    ("counts", "sentence"),
+    [
+        ((50, 50), "each of the 2 classes has 50 samples"),
+        ((50, 45), "the classes are nearly even: 0 has 50 and 1 45 samples"),
+        ((6, 3), "the classes are as uneven as chance makes them: 0 has 6 and 1 3 samples"),
+        ((60, 6), "warning: the classes are uneven: 0 has 60 and 1 6 samples"),
+    ],
+)
+def test_the_balance_of_classes_is_called_what_it_is(counts, sentence):
+    dataset = Dataset(1, (8, 8), torch.arange(2).repeat_interleave(torch.tensor(counts)), ["0", "1"])
+    assert list(balance(dataset)) == [sentence]
+
+
+def test_a_class_that_no_picture_is_of_is_named(tmp_path):
+    save(tmp_path, *(f"{i:02}.png" for i in range(1, 15)))
+    labels = [[f"{i:02}.png", i] for i in range(1, 15)]
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels}))
+    assert "15 classes of 0 to 1 images; no image is of class 0" in folder(tmp_path).describe()
+
+
+def test_a_folder_in_place_of_a_dataset_is_told_how(tmp_path):
+    with pytest.raises(ConfigError, match=r"dataset=folder dataset\.path=\.\./my_pictures"):
+        compose(["dataset=../my_pictures"])
+
+
+def test_a_dry_run_writes_no_pack(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(session, "assemble", lambda config, world: seen.append(config["dataset"]["cache"]) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        session.dry_run(compose(["dataset=folder", f"dataset.path={save(tmp_path, '1.png')}"]))
+    assert seen == ["never"]
+
+
+# ---- grey and deep pictures -----------------------------------------------------------------------------------------
+
+
+def test_grey_grids_are_grey_files_and_coloured_ones_are_not(tmp_path):
+    for channels, mode in ((1, "L"), (3, "RGB")):
+        pictures.save_png(pictures.grid(torch.rand(4, channels, 8, 8) * 2 - 1), tmp_path / "grid.png")
+        with Image.open(tmp_path / "grid.png") as picture:
+            assert picture.mode == mode
+
+
+def test_twelve_bits_in_sixteen_are_told_and_can_be_stretched(tmp_path):
+    deep = np.linspace(0, 4095, 144).round().astype(np.uint16).reshape(12, 12)
+    Image.fromarray(deep).save(tmp_path / "1.png")
+    Image.fromarray(deep).save(tmp_path / "2.png")
+    dark = folder(tmp_path, channels=1)
+    assert dark.tensors()["image"].max() == 16
+    assert "16-bit values end at 4,095, nearly black: set dataset.range=[0,4095]" in dark.describe()
+    light = folder(tmp_path, channels=1, range=[0, 4095])
+    assert light.tensors()["image"][0].flatten()[[0, 71, 143]].tolist() == [0, 127, 255]
+    assert "nearly black" not in light.describe()
+    packed_one = folder(tmp_path, channels=1, range=[0, 4095], cache="always")
+    assert torch.equal(packed_one.tensors()["image"], light.tensors()["image"])
+    with pytest.raises(ValueError, match=r"range=\[5, 5\] must be two values from 0 to 65535"):
+        folder(tmp_path, range=[5, 5])
+
+
+@pytest.mark.parametrize("kind", ["16 bits", "transparent", "turned", "wide"])
+def test_a_picture_that_is_given_is_decoded_as_in_training(tmp_path, kind):
+    picture, options = noise(0, 12, 12), {}
+    match kind:
+        case "16 bits":
+            picture = Image.fromarray(np.linspace(0, 65535, 144).astype(np.uint16).reshape(12, 12))
+        case "transparent":
+            picture.putalpha(noise(1).convert("L"))
+        case "turned":
+            exif = Image.Exif()
+            exif[0x0112] = 6
+            options["exif"] = exif
+        case "wide":
+            picture = noise(0, 12, 30)
+    (tmp_path / "set").mkdir()
+    picture.save(tmp_path / "set" / "1.png", **options)
+    dataset = folder(tmp_path / "set", background=[255, 0, 0])
+    given = picture_of(str(tmp_path / "set" / "1.png"), SimpleNamespace(dataset=dataset))
+    assert torch.allclose(given, as_played(dataset.tensors()["image"]))
+
+
+def test_strokes_keep_their_opacity_and_their_shape(tmp_path):
+    strokes = Image.new("RGBA", (30, 12), (0, 0, 0, 0))
+    strokes.paste((255, 0, 0, 255), (9, 0, 15, 12))  # the left half of the square in the middle
+    strokes.save(tmp_path / "1.png")
+    given = picture_of(str(tmp_path / "1.png"), SimpleNamespace(dataset=Shapes(size=4, image_size=12)), 4)
+    assert given.shape == (1, 4, 12, 12)
+    assert (given[0, 3, :, :6] == 1).all() and (given[0, 3, :, 6:] == -1).all()

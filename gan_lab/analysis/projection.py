@@ -4,17 +4,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from gan_lab import pictures
 from gan_lab.analysis.base import AT_ONCE, Finding, as_played, distances, latents_only, real
 from gan_lab.analysis.solve import encoder, solved
-from gan_lab.datasets.base import resize
+from gan_lab.datasets import Folder
+from gan_lab.datasets.decode import FULL, MODES, Unreadable, decode
+from gan_lab.datasets.source import read_file
 from gan_lab.errors import DataError
 from gan_lab.evaluation import reference_of
 from gan_lab.run import Run
 
+USUAL = (255, 255, 255), 50_000_000, FULL  # background, most pixels and range of 16 bits, of what is no folder
 SAME = 1e-3  # of [-1, 1]: below a quarter of a grey level
 
 
@@ -86,15 +88,18 @@ def held_out(run: Run, n: int) -> Tensor:
     return as_played(reference.plain(chosen)["image"])
 
 
-def picture_of(path: str, run: Run, mode: str | None = None) -> Tensor:
-    """A file as a picture [1, C, H, W] in [-1, 1] of the run's size and colours; DataError where it cannot be read."""
-    channels = run.dataset.channels
+def picture_of(path: str, run: Run, channels: int | None = None) -> Tensor:
+    """A file as a picture [1, C, H, W] in [-1, 1] of the run's size and colours, decoded as in training.
+
+    `channels`: 4 for colours and opacity. DataError where it cannot be read.
+    """
+    dataset, channels = run.dataset, channels or run.dataset.channels
+    if channels not in MODES:
+        raise DataError(f"{path}: pictures of {channels} channels cannot be given as a file.")
+    own = (dataset.background, dataset.max_pixels, dataset.span) if isinstance(dataset, Folder) else USUAL
     try:
-        with Image.open(Path(path).expanduser()) as opened:
-            pixels = np.array(opened.convert(mode or {1: "L", 3: "RGB"}[channels]))
-    except (OSError, UnidentifiedImageError) as error:
+        data = read_file(Path(path).expanduser(), 8 * own[1] + (1 << 20))
+        pixels = decode(data, dataset.image_size, channels, *own)
+    except Unreadable as error:
         raise DataError(f"{path} cannot be read as a picture: {error}.") from error
-    except KeyError:
-        raise DataError(f"{path}: pictures of {channels} channels cannot be given as a file.") from None
-    stored = torch.from_numpy(pixels if pixels.ndim == 3 else pixels[..., None])[None]
-    return as_played(resize(stored, run.dataset.image_size))
+    return as_played(torch.from_numpy(np.array(pixels))[None])

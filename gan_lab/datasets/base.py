@@ -143,7 +143,9 @@ class Dataset:
             return "no labels"
         counts = torch.bincount(self.labels, minlength=self.num_classes).tolist()
         if self.num_classes > 12:
-            return f"{self.num_classes} classes of {min(counts):,} to {max(counts):,} images"
+            empty = [name for name, count in zip(self.classes, counts, strict=True) if not count]
+            alone = f"; no image is of class {', '.join(empty[:5])}{', ...' if len(empty) > 5 else ''}" if empty else ""
+            return f"{self.num_classes} classes of {min(counts):,} to {max(counts):,} images{alone}"
         listed = ", ".join(f"{name}: {count:,}" for name, count in zip(self.classes, counts, strict=True))
         return f"{self.num_classes} classes ({listed})"
 

@@ -19,12 +19,13 @@ from tqdm import tqdm
 
 from gan_lab.datasets import packed
 from gan_lab.datasets.base import Batch, Dataset, check_choice, check_image_size, check_jitter
-from gan_lab.datasets.decode import EXTENSIONS, POLICY, Unreadable, decode, header
+from gan_lab.datasets.decode import EXTENSIONS, FULL, POLICY, Unreadable, decode, header, opened
 from gan_lab.datasets.layout import LISTED, Choice, choose, classes_of, find_list, is_held_out, shorten
 from gan_lab.datasets.source import open_source
 from gan_lab.errors import DataError, ResourceError
 
 CHUNK = 64  # images that a thread decodes at a time
+DARK = 4  # times that the values of 16-bit pictures stay below white before that is said
 MOST_PIXELS = 1_000_000_000  # of one picture: decoded, it takes 4 GB
 WORTH_A_THREAD_SECONDS = 5e-4  # a picture; measured: two threads lose below, win above
 
@@ -39,9 +40,9 @@ class Folder(Dataset):
     Where the top, or every class, holds nothing but splits (train, test, val, by any usual name), `split` chooses one,
     by default train. Below it, the first folder of a name is the class; where pictures lie at the top, or all in one
     folder, there are no labels. Every split has the classes of train. A `dataset.json` as StyleGAN's gives the labels
-    instead. Hidden files are ignored. `num_classes` null takes the
-    classes as found, a number asserts them, 0 ignores them. `background`, a grey level or [red, green, blue], lies
-    behind what is transparent.
+    instead. Hidden files are ignored. `num_classes` null takes the classes as found, a number asserts them, 0 ignores
+    them. `background`, a grey level or [red, green, blue], lies behind what is transparent. `range`, as [0, 4095], are
+    the values of 16-bit pictures that become black and white.
 
     `cache="auto"` decodes a small set into memory when it is first asked for, and packs a larger one (`packed.py`) in
     the user's cache directory, if there is room; "always" or a directory packs every set. "never" decodes what is not
@@ -58,6 +59,7 @@ class Folder(Dataset):
         on_error: Literal["stop", "skip"] = "stop",
         max_pixels: int = 50_000_000,
         background: int | list[int] = 255,
+        range: list[int] | None = None,
         cache: str = "auto",
         flip: bool = False,
         jitter: int = 0,
@@ -71,7 +73,7 @@ class Folder(Dataset):
         check_jitter(jitter)
         if not 1 <= max_pixels <= MOST_PIXELS:
             raise ValueError(f"max_pixels={max_pixels} must lie between 1 and {MOST_PIXELS:_}.")
-        self.max_pixels, self.background = max_pixels, colour(background)
+        self.max_pixels, self.background, self.span = max_pixels, colour(background), span_of(range)
         sides = two_sides(image_size)
         self.shape = (*(side + jitter for side in sides), channels + (self.source_channels or 0))
 
@@ -148,17 +150,23 @@ class Folder(Dataset):
 
     def describe(self) -> str:
         """Besides the classes, the sizes and modes of up to a hundred files as they lie there."""
-        step = -(-len(self) // 100)
-        sizes, modes = Counter(), Counter()
-        for name in self.names[::step]:
+        chosen = torch.randperm(len(self), generator=torch.Generator().manual_seed(0))[:100].sort().values
+        sizes, modes, highest = Counter(), Counter(), -1
+        for name in (self.names[i] for i in chosen.tolist()):
             try:
-                size, mode = header(self.source.read(name, self.most_bytes))
+                data = self.source.read(name, self.most_bytes)
+                size, mode = header(data)
+                if mode.startswith("I"):
+                    highest = max(highest, int(np.asarray(opened(data, self.max_pixels)).max()))
             except Unreadable:
                 continue  # named when it is decoded
             sizes[size] += 1
             modes[mode] += 1
         lines = [super().describe()]
         lines += [f"from {self.path / self.prefix}; {sizes.total()} files looked at: {count(sizes)}; {count(modes)}"]
+        if 0 <= highest < self.span[1] / DARK:
+            bits = max(1, highest).bit_length()
+            lines += [f"warning: 16-bit values end at {highest:,}, nearly black: set dataset.range=[0,{2**bits - 1}]"]
         if self.pack:
             lines += [f"packed in {self.place}"]
             lines += [f"packed anew, since the pack was damaged: {self.pack.replaces}"] if self.pack.replaces else []
@@ -178,7 +186,7 @@ class Folder(Dataset):
 
     def decode(self, name: str) -> np.ndarray:
         data = self.source.read(name, self.most_bytes)
-        return decode(data, self.shape[:2], self.shape[2], self.background, self.max_pixels)
+        return decode(data, self.shape[:2], self.shape[2], self.background, self.max_pixels, self.span)
 
     def decode_each(self, names: list[str]) -> tuple[np.ndarray, dict[str, str]]:
         """The readable ones of some files, [n, H, W, C], and the others with their reasons."""
@@ -233,7 +241,7 @@ class Folder(Dataset):
     @property
     def recipe(self) -> list[object]:
         """What else decides how files become rows."""
-        return []
+        return [] if self.span == FULL else [*self.span]
 
     def find_pack(self, cache: str) -> None:
         """Find or make the pack of the chosen files, where the setting asks for one."""
@@ -292,6 +300,13 @@ def check_channels(name: str, channels: int) -> None:
 def check_cache(cache: str) -> None:
     if cache not in ("auto", "always", "never") and not packed.is_path(cache):
         raise ValueError(f"cache={cache} must be auto, always, never or a directory with a slash, such as ./packs.")
+
+
+def span_of(range: list[int] | None) -> tuple[int, int]:
+    low, high = FULL if range is None else (*range, *FULL)[:2] if len(range) == 2 else (0, -1)
+    if not 0 <= low < high <= FULL[1]:
+        raise ValueError(f"range={range} must be two values from 0 to {FULL[1]}, the lower first, such as [0, 4095].")
+    return low, high
 
 
 def colour(background: int | list[int]) -> tuple[int, int, int]:

@@ -38,6 +38,7 @@ class PairedFolder(Folder):
         on_error: Literal["stop", "skip"] = "stop",
         max_pixels: int = 50_000_000,
         background: int | list[int] = 255,
+        range: list[int] | None = None,
         cache: str = "auto",
         flip: bool = False,
         jitter: int = 0,
@@ -53,7 +54,7 @@ class PairedFolder(Folder):
         self.partners = {}  # name in A: name in B
         self.sides = []  # the folders of A and B, where they have some
         super().__init__(
-            path, split, on_error, max_pixels, background, cache, flip, jitter, channels, image_size, num_classes
+            path, split, on_error, max_pixels, background, range, cache, flip, jitter, channels, image_size, num_classes
         )
 
     def chosen(self, names: list[str], split: str | None) -> Choice:
@@ -99,8 +100,8 @@ class PairedFolder(Folder):
         sides = self.two_files(name) if self.partners else self.two_halves(name)
         source, image = sides if self.direction == "AtoB" else sides[::-1]
         size, channels = self.shape[:2], (self.source_channels, self.shape[2] - self.source_channels)
-        both = [fitted(side, size, c, self.background) for side, c in zip((source, image), channels, strict=True)]
-        return np.concatenate(both, axis=2)
+        both = zip((source, image), channels, strict=True)
+        return np.concatenate([fitted(side, size, c, self.background, self.span) for side, c in both], axis=2)
 
     def two_files(self, name: str) -> tuple[Image.Image, Image.Image]:
         partner = self.partners[name]
@@ -132,7 +133,7 @@ class PairedFolder(Folder):
 
     @property
     def recipe(self) -> list[object]:
-        return ["pairs", self.direction, self.source_channels]
+        return ["pairs", self.direction, self.source_channels, *super().recipe]
 
     def describe(self) -> str:
         where = "A is the left half of each picture" if not self.sides else "A lies in {}, B in {}".format(*self.sides)

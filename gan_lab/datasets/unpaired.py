@@ -30,6 +30,7 @@ class UnpairedFolder(Domains):
         on_error: Literal["stop", "skip"] = "stop",
         max_pixels: int = 50_000_000,
         background: int | list[int] = 255,
+        range: list[int] | None = None,
         cache: str = "auto",
         seed: int = 0,
         flip: bool = False,
@@ -47,7 +48,7 @@ class UnpairedFolder(Domains):
         self.names = self.names if direction == "AtoB" else self.names[::-1]
         sources, images = (
             Domain(
-                path, name, on_error, max_pixels, background, cache,
+                path, name, on_error, max_pixels, background, range, cache,
                 jitter=jitter, channels=c, image_size=image_size, num_classes=0,
             )
             for name, c in zip(self.names, (source_channels, channels), strict=True)
