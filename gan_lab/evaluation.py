@@ -15,7 +15,7 @@ from gan_lab.datasets import Dataset
 from gan_lab.datasets.base import in_play
 from gan_lab.datasets.download import download_file
 from gan_lab.datasets.stacked import Stacked
-from gan_lab.errors import ConfigError, MissingDataError
+from gan_lab.errors import ConfigError, DataError, MissingDataError
 from gan_lab.metrics import (
     Extractor,
     Figure,
@@ -125,7 +125,7 @@ def evaluate(
     reference, split = reference_of(run.config, run.dataset, say)
     stacked = isinstance(run.dataset, Stacked)
     n = n or (run.dataset.exact_samples or (SAMPLES_STACKED if stacked else SAMPLES))
-    looker = extractor_of(extractor, run.config, run.dataset, inception_weights)
+    looker = extractor_of(extractor, run.config, run.dataset, inception_weights, say=say)
     seeds = range(FIRST_SEED + seed * 1_000_000, FIRST_SEED + seed * 1_000_000 + n)
     made = Judge(reference, split, looker, device=run.device)
     facts = {"step": run.state["step"], "weights": run.weights, "batch_norm": batch_norm(run.game), "seed": seeds[0]}
@@ -322,16 +322,19 @@ def digits_of(dataset: Dataset | None) -> Dataset | None:
 
 def extractor_of(
     name: str | None, config: dict, dataset: Dataset, inception_weights: Path | None = None, seed: int = 0,
-    architecture: str = "plain",
+    architecture: str = "plain", say=print,
 ) -> Extractor | None:  # fmt: skip
-    """The extractor of this name, or None for points, which are judged by the truth. Raises ConfigError, DataError."""
+    """The extractor of this name, or None for points, which are judged by the truth. Raises ConfigError, DataError.
+
+    Where none is named, pixels judge in place of a classifier that has learned nothing.
+    """
     if dataset.image_size is None:
         if not dataset.exact_samples:
             raise ConfigError("These points have no known truth to be judged by.")
         if name is not None:
             raise ConfigError(f"extractor={name} looks at pictures, and this run makes points: leave it out.")
         return None
-    name = name or ("classifier" if dataset.num_classes else "pixels")
+    asked, name = name, name or ("classifier" if dataset.num_classes else "pixels")
     if name not in EXTRACTORS:
         raise ConfigError(f"extractor={name} is not known; choose {', '.join(EXTRACTORS)}.")
     if name == "pixels":
@@ -339,6 +342,12 @@ def extractor_of(
     if name == "inception":
         return inception.Inception(inception_weights or fetched_weights())
     grey = classifier(labelled(config, dataset), seed, architecture)
+    if grey.says_little:
+        how = f"{grey.accuracy:.2%} right on held-out pictures of {grey.classes} classes"
+        if asked is not None:
+            raise DataError(f"The classifier has learned nothing of this data ({how}): choose extractor=pixels.")
+        say(f"The classifier has learned nothing of this data ({how}), so pixels judge.")
+        return Pixels()
     return PerColour(grey) if isinstance(dataset, Stacked) else grey
 
 

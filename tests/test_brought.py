@@ -11,7 +11,7 @@ import torch
 from helpers import config_of
 from PIL import Image
 
-from gan_lab import fits, pictures, session
+from gan_lab import evaluation, fits, pictures, session
 from gan_lab.analysis.base import as_played
 from gan_lab.analysis.projection import picture_of
 from gan_lab.build import build_game
@@ -526,3 +526,19 @@ def test_strokes_keep_their_opacity_and_their_shape(tmp_path):
     given = picture_of(str(tmp_path / "1.png"), SimpleNamespace(dataset=Shapes(size=4, image_size=12)), 4)
     assert given.shape == (1, 4, 12, 12)
     assert (given[0, 3, :, :6] == 1).all() and (given[0, 3, :, 6:] == -1).all()
+
+
+def test_a_judge_that_learned_nothing_is_said_and_judges_nothing(tmp_path, monkeypatch):
+    save(tmp_path, *(f"{name}/{i}.png" for name in ("cat", "dog") for i in range(10)))
+    dataset = folder(tmp_path)
+    grey = evaluation.classifier(labelled(stored(tmp_path), dataset), quiet=True)
+    for accuracy, expected in ((0.0, True), (0.54, True), (0.56, False), (float("nan"), True)):
+        grey.accuracy = accuracy
+        assert grey.says_little == expected
+    grey.accuracy = 0.0
+    monkeypatch.setattr(evaluation, "classifier", lambda *_: grey)
+    with pytest.raises(DataError, match=r"0\.00% right on held-out pictures of 2 classes\): choose extractor=pixels"):
+        evaluation.extractor_of("classifier", stored(tmp_path), dataset)
+    said = []
+    assert isinstance(evaluation.extractor_of(None, stored(tmp_path), dataset, say=said.append), Pixels)
+    assert "so pixels judge" in said[0]

@@ -361,7 +361,9 @@ def test_a_timelapse_shows_every_grid_with_its_step(run, capsys):
     found, _ = frames("a.gif")
     with Image.open(run / "samples" / "step-00000008.png") as grid:
         assert found[-1].shape == (grid.height + 20, grid.width, 3)
-        assert np.abs(found[-1][: grid.height].astype(int) - np.asarray(grid.convert("RGB"))).mean() < 4  # a palette of 256
+        assert (
+            np.abs(found[-1][: grid.height].astype(int) - np.asarray(grid.convert("RGB"))).mean() < 4
+        )  # a palette of 256
     labels = {frame[-20:].tobytes() for frame in found}
     assert len(found) == len(labels) == 4
 
