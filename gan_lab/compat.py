@@ -189,12 +189,14 @@ def small_dataset(parts):
 
 
 def single_samples(parts):
-    networks = [getattr(parts.game, name) for names in parts.game.players.values() for name in names]
-    if parts.settings.batch_size // parts.world_size <= 1 and any(map(mixes_batch, networks)):
-        yield (
-            f"trainer.batch_size={parts.settings.batch_size} gives batch norm one sample to take a variance of. "
-            f"Set trainer.batch_size={2 * parts.world_size}."
-        )
+    names = [name for names in parts.game.players.values() for name in names]
+    mixing = [name for name in names if mixes_batch(getattr(parts.game, name))]
+    if parts.settings.batch_size // parts.world_size <= 1 and mixing:
+        remedy = f"Set trainer.batch_size={2 * parts.world_size}."
+        if len(parts.dataset) < 2 * parts.world_size:
+            remedy = f"Add data, or set {' '.join(f'model.{name}.norm=layer' for name in mixing)}."
+        size = parts.settings.batch_size
+        yield f"trainer.batch_size={size} gives batch norm one sample to take a variance of. {remedy}"
 
 
 def unknown_players(parts):

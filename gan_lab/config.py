@@ -35,12 +35,13 @@ from omegaconf.resolvers import oc
 
 from gan_lab import guard, schema
 from gan_lab.choices import CONF, groups, meant
-from gan_lab.errors import DISK_IS_FULL, ConfigError
+from gan_lab.errors import DISK_IS_FULL, ConfigError, GanLabError
 from gan_lab.overrides import Line, quoted, tag, written
 from gan_lab.settings import Settings
 
 HELD = ExitStack()  # the lock of the sweep whose jobs this process runs
 MOST_JOBS = 1000  # of one sweep
+FOLDERS = ("gan_lab.datasets.Folder", "gan_lab.datasets.folder.Folder")
 
 
 @dataclass
@@ -111,7 +112,7 @@ def compose(overrides: list[str]) -> dict[str, Any]:
             config = hydra.compose("config", overrides, return_hydra_config=True)
             HydraConfig.instance().set_config(config)
             return checked(config)
-    except ConfigError:
+    except GanLabError:
         raise
     except Exception as error:
         raise explained(error) from error
@@ -126,10 +127,24 @@ def checked(config: DictConfig) -> dict[str, Any]:
             gaps = OmegaConf.missing_keys(config)
             for key in gaps:
                 OmegaConf.update(config, key, schema.GAP)
+            count_classes(config)
         values = plain(config)
     except OmegaConfBaseException as error:  # a reference to nothing, or to itself
         raise explained(error) from error
     return schema.check(values, [re.sub(r"\[(\d+)\]", r".\1", key) for key in gaps])
+
+
+def count_classes(config: DictConfig) -> None:
+    """Fill in how many classes a folder has where a model asks for it; its names tell. Raises DataError."""
+    asking = [OmegaConf.to_container(config[part], resolve=False) for part in ("model", "loss") if config.get(part)]
+    level = config.get("dataset") if "${dataset.num_classes}" in str(asking) else None
+    while isinstance(level, DictConfig):
+        is_folder = level.get("_target_") in FOLDERS and isinstance(level.get("path"), str)
+        if is_folder and level.path != schema.GAP and level.get("num_classes") is None:
+            from gan_lab.datasets import layout  # torch comes with it
+
+            level.num_classes = layout.count_classes(level.path, level.get("split")) or None
+        level = level.get("of")
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -214,7 +229,7 @@ def sweep_job(config: DictConfig, overrides: list[str], number: int) -> Job:
             job.hydra.job.num = job.hydra.job.id = number
         HydraConfig.instance().set_config(job)
         return Job(checked(job), Path(job.hydra.sweep.dir, job.hydra.sweep.subdir), written(overrides), number)
-    except ConfigError:
+    except GanLabError:
         raise
     except Exception as error:
         raise explained(error) from error
@@ -237,6 +252,9 @@ def explained(error: Exception) -> ConfigError:
     where = f"in {inside[1]}.yaml: " if inside and inside[1] != "config" else ""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.removesuffix(".yaml").lstrip("/").rpartition("/")
+        if found := re.fullmatch(r"dataset/(.*/.*?)(\.yaml)?", error.missing_cfg_file):
+            own = f"dataset=folder dataset.path={found[1]}"
+            return ConfigError(f"dataset={found[1]} is no dataset; for pictures of your own: {own}")
         options = error.options or offered(group, text)
         offer = f"\n  {group} can be: {', '.join(options)}" if options else ""
         return ConfigError(f"{where}unknown {group or 'configuration'} {name!r}{meant(name, options)}{offer}")

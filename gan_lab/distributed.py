@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import inspect
+import os
 from datetime import timedelta
 
 import torch
@@ -10,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from gan_lab.errors import GanLabError
+from gan_lab.errors import ConfigError, GanLabError
 
 
 class World:
@@ -83,6 +84,12 @@ def joined(rank: int, size: int, device: torch.device, minutes: float = 10.0):
     if size == 1:
         yield World(0, 1, device)
         return
+    missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if missing:
+        raise ConfigError(
+            f"RANK and WORLD_SIZE are set in the environment, as torchrun sets them, and {' and '.join(missing)} not. "
+            "Start with torchrun, which sets all, or remove them: unset RANK WORLD_SIZE."
+        )
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, rank=rank, world_size=size, timeout=timedelta(minutes=minutes))
     try:

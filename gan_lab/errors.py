@@ -23,6 +23,10 @@ class DataError(GanLabError):
     exit_code = 3
 
 
+class MissingDataError(DataError):
+    """A split or a file that is not there; what is wrong with one that is there is another DataError."""
+
+
 class CheckpointError(GanLabError):
     """A checkpoint or a run directory that is missing, damaged or of another experiment."""
 

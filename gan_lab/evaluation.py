@@ -15,7 +15,7 @@ from gan_lab.build import build_dataset
 from gan_lab.datasets import Dataset
 from gan_lab.datasets.base import chosen, in_play
 from gan_lab.datasets.download import download_file
-from gan_lab.errors import ConfigError, DataError
+from gan_lab.errors import ConfigError, DataError, MissingDataError
 from gan_lab.metrics import (
     Extractor,
     Figure,
@@ -138,14 +138,15 @@ def evaluate(
     """
     reference, split = reference_of(run.config, run.dataset, say, reference)
     n = n or run.dataset.exact_samples or (SAMPLES if run.dataset.digits is None else SAMPLES_STACKED)
-    looker = extractor_of(extractor, run.config, run.dataset, inception_weights)
+    looker = extractor_of(extractor, run.config, run.dataset, inception_weights, say=say)
     seeds = range(FIRST_SEED + seed * 1_000_000, FIRST_SEED + seed * 1_000_000 + n)
     made = Judge(reference, split, looker, device=run.device)
     facts = {"step": run.state["step"], "weights": run.weights, "batch_norm": run.batch_norm, "seed": seeds[0]}
     figures = made.figures(drawn(run.game, materials(run.game, reference, seeds)), **facts)
     if run.game.translators:
         figures += translated(run, reference, seeds, figures[0])
-    if looker is not None and run.game.condition == "label" and looker.classes == run.dataset.num_classes:
+    knows_labels = looker is not None and reference.labels is not None and looker.classes == run.dataset.num_classes
+    if run.game.condition == "label" and knows_labels:
         figures += obedience(run, made, seeds[:CONDITIONED], figures[0])
     if looker is not None and looker.classes and run.game.condition == "code":
         figures += meaning(run, looker, seeds[:CONDITIONED], figures[0])
@@ -240,8 +241,10 @@ def obedience(run: Run, made: Judge, seeds: range, like: Figure) -> list[Figure]
     values = {"label_accuracy": label_accuracy(said, asked)}
     counts = [torch.bincount(each, minlength=many) for each in (asked, labels)]
     if min(map(torch.min, counts)) > 1:  # else there are no two samples, or pictures, of some class
-        varied = [diversity(features[asked == c]) / diversity(real[labels == c]) for c in range(many)]
-        values["class_diversity"] = sum(varied) / many
+        apart = [diversity(real[labels == c]) for c in range(many)]
+        if min(apart) > 0:  # else the pictures of some class are all one
+            varied = [diversity(features[asked == c]) / apart[c] for c in range(many)]
+            values["class_diversity"] = sum(varied) / many
     protocol = replace(like.protocol, samples=len(latents))
     return [Figure(f"{name}/{title}", value, like.step, protocol) for name, value in values.items()]
 
@@ -308,12 +311,15 @@ def split_named(config: dict, dataset: Dataset, split: str) -> Dataset:
 
 
 def other_split(config: dict, split: str) -> Dataset | None:
-    """All of the same data with another split, also of what a dataset is made of; None where there is none."""
+    """All of the same data with another split, also of what a dataset is made of; None where there is none.
+
+    Raises DataError where there is one, and something is wrong with it.
+    """
     if not any("split" in level for level in levels(config["dataset"])):
         return None
     try:
         return whole_split(config, split)
-    except (ConfigError, DataError):
+    except (ConfigError, MissingDataError):
         return None
 
 
@@ -340,9 +346,10 @@ def labelled(config: dict, dataset: Dataset, key: str = "label") -> Labelled:
         what = f"{key.removesuffix('s')}s"
         raise ConfigError(f"This data has no {what}, so that no classifier can learn from it: choose extractor=pixels.")
     settings = [level for level in levels(config["dataset"]) if "split" in level]
-    is_whole = bool(settings) and settings[0]["split"] == "train" and settings[0].get("share", 1.0) == 1.0
+    is_whole = bool(settings) and settings[0]["split"] in (None, "train") and settings[0].get("share", 1.0) == 1.0
     train = dataset if is_whole else other_split(config, "train")
     train, test = digits_of(train or dataset), digits_of(other_split(config, "test")) if train else None
+    test = test if test and key in test.gives else None
     order = chosen(len(train))
     fifth = 0 if test else len(train) // 5
     held = chosen(len(test), LEARNT[1]) if test else order[:fifth][: LEARNT[1]]
@@ -362,16 +369,19 @@ def digits_of(dataset: Dataset | None) -> Dataset | None:
 
 def extractor_of(
     name: str | None, config: dict, dataset: Dataset, inception_weights: Path | None = None, seed: int = 0,
-    architecture: str = "plain",
+    architecture: str = "plain", say=print,
 ) -> Extractor | None:  # fmt: skip
-    """The extractor of this name, or None for points, which are judged by the truth. Raises ConfigError, DataError."""
+    """The extractor of this name, or None for points, which are judged by the truth. Raises ConfigError, DataError.
+
+    Where none is named, pixels judge in place of a classifier that has learned nothing.
+    """
     if dataset.image_size is None:
         if not dataset.exact_samples:
             raise ConfigError("These points have no known truth to be judged by.")
         if name is not None:
             raise ConfigError(f"extractor={name} looks at pictures, and this run makes points: leave it out.")
         return None
-    name = name or ("classifier" if dataset.num_classes else "pixels")
+    asked, name = name, name or ("classifier" if dataset.num_classes else "pixels")
     if name not in EXTRACTORS:
         raise ConfigError(f"extractor={name} is not known; choose {', '.join(EXTRACTORS)}.")
     if name == "pixels":
@@ -379,6 +389,12 @@ def extractor_of(
     if name == "inception":
         return inception.Inception(inception_weights or fetched_weights())
     grey = classifier(labelled(config, dataset), seed, architecture)
+    if grey.says_little:
+        how = f"{grey.accuracy:.2%} right on held-out pictures of {grey.classes} classes"
+        if asked is not None:
+            raise DataError(f"The classifier has learned nothing of this data ({how}): choose extractor=pixels.")
+        say(f"The classifier has learned nothing of this data ({how}), so pixels judge.")
+        return Pixels()
     return grey if dataset.digits is None else PerColour(grey)
 
 

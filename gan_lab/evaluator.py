@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gan_lab import checkpoint
 from gan_lab.datasets import Dataset
-from gan_lab.errors import ConfigError
+from gan_lab.errors import ConfigError, DataError
 from gan_lab.evaluation import Judge, drawn, extractor_of, materials, split_of
 from gan_lab.logbook import Logbook
 from gan_lab.metrics import Figure, lower_is_better
@@ -46,7 +46,11 @@ class Evaluator:
         if trainer.step % self.every:  # the end of a run that was cut is no place of its own
             return
         began = time.monotonic()
-        figures = self.figures(trainer)
+        try:
+            figures = self.figures(trainer)
+        except DataError as error:  # too few pictures, for example: no reason to end a training
+            self.say(f"not judged at step {trainer.step:,}: {error}")
+            return
         told = {figure.name: figure.as_dict() for figure in figures}
         self.book.judged(told, trainer.step, str(figures[0].protocol))
         self.say(self.line(figures))

@@ -12,7 +12,7 @@ from gan_lab.build import build_dataset, build_game, resolve
 from gan_lab.choices import choices
 from gan_lab.config import compose
 from gan_lab.datasets import Dataset
-from gan_lab.errors import ConfigError
+from gan_lab.errors import ConfigError, DataError
 from gan_lab.nested import levels
 from gan_lab.settings import Trainer
 
@@ -52,6 +52,8 @@ def complaints(words: list[str]) -> list[str] | None:
         dataset, game = dataset_of(config), build_game(config)
     except ConfigError as error:
         return [line.strip() for line in str(error).splitlines() if not line.endswith("settings cannot be used:")]
+    except DataError:
+        return None
     if isinstance(dataset, Facts) and not set(game.needs) <= set(dataset.gives):
         return None
     return compat.complaints(compat.Parts(dataset, game, Trainer(**config["trainer"]), config["optimizer_overrides"]))

@@ -102,7 +102,8 @@ def curves(line: Tensor, lines: Sequence[Line], top: float, size: tuple[int, int
 
 
 def save_png(array: np.ndarray, path: Path | str) -> None:
-    """Write uint8 [H, W, 3] as a PNG: whole, or not at all."""
+    """Write uint8 [H, W, 3] as a PNG, of one channel where all are grey: whole, or not at all."""
+    array = array[..., 0] if (array == array[..., :1]).all() else array
     write(Image.fromarray(array), Path(path), format="PNG")
 
 

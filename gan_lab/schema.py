@@ -144,6 +144,8 @@ class Schema:
         if isinstance(value, float) and value.is_integer() and "whole number" in words:
             return f"; write {int(value)}"
         dataset = self.config.get("dataset")
+        if value is None and name in ("num_conditions", "num_classes") and "whole number" in words:
+            return "; this dataset has no classes, so it needs another model, e.g. model=dcgan, or folders for classes"
         if value is None and isinstance(dataset, dict) and dataset.get(name, "") is None:
             return f"; this dataset has no {name}, so it needs another model, e.g. model=gan"
         return ""

@@ -20,6 +20,7 @@ from gan_lab.loader import Loader
 from gan_lab.logbook import Logbook, Painter, Reporter, Saver, Spared, Teller, attempted, duration, memory
 from gan_lab.machine import device_of, is_resident, precision, precision_name, signals, translated, tune_process
 from gan_lab.models import Game
+from gan_lab.nested import with_known
 from gan_lab.player import Player, Seat
 from gan_lab.record import record
 from gan_lab.schedule import rate_of
@@ -142,7 +143,8 @@ def dry_run(config: dict) -> None:
     settings = Settings(**config["trainer"])
     device = device_of(settings)
     tune_process(settings, device, 1)
-    trainer, dataset = assemble(config, World(0, 1, device))
+    unpacked = {**config, "dataset": with_known(config["dataset"], cache="never")}  # packs would be written
+    trainer, dataset = assemble(unpacked, World(0, 1, device))
     print(start_from(trainer, settings.init_from)) if settings.init_from else None
     seconds = rehearse(trainer, rounds=2)
     game = trainer.game

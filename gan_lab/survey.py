@@ -19,6 +19,7 @@ SAMPLE = 20_000
 PART = 1024  # rows looked at together
 FLAT = 2.0  # grey levels of standard deviation, of 255: below, a picture shows nothing
 UNEVEN = 3  # times as many samples in the largest class as in the smallest, where chance does not explain it
+NEARLY = 1.25  # times as many, at most, where classes are called nearly even
 LISTED = 10  # copies that are named
 
 
@@ -95,6 +96,9 @@ def balance(dataset: Dataset) -> Iterator[str]:
         return
     counts = torch.bincount(dataset.labels, minlength=dataset.num_classes)
     most, least = int(counts.argmax()), int(counts.argmin())
+    if counts[most] == counts[least]:
+        yield f"each of the {dataset.num_classes} classes has {counts[most]:,} samples"
+        return
     share = f"{dataset.classes[most]} has {counts[most]:,} and {dataset.classes[least]} {counts[least]:,} samples"
     if int((counts > 0).sum()) == 1:
         yield f"warning: all samples are of one class, {dataset.classes[most]}"
@@ -102,7 +106,8 @@ def balance(dataset: Dataset) -> Iterator[str]:
         empty = int((counts == 0).sum())
         yield f"warning: the classes are uneven: {share}" + (f"; {empty} are empty" if empty else "")
     else:
-        yield f"the classes are even: {share}"
+        kind = "nearly even" if counts[most] <= NEARLY * counts[least] else "as uneven as chance makes them"
+        yield f"the classes are {kind}: {share}"
 
 
 def first_samples(dataset: Dataset, count: int | None, seed: int) -> Tensor:

@@ -39,7 +39,7 @@ MAY_IMPORT = {  # parts of gan_lab; a module that is not listed is of the top la
     "signatures": {"choices"} | BOTTOM,
     "schema": {"choices", "signatures"} | BOTTOM,
     "guard": {"signatures"} | BOTTOM,
-    "config": {"choices", "guard", "overrides", "schema", "signatures"} | BOTTOM,
+    "config": {"choices", "datasets", "guard", "overrides", "schema", "signatures"} | BOTTOM,
     "cli": {"__init__", "commands", "choices", "errors", "streams"},
 }
 ONLY_TORCH = {"networks", "losses", "models", "noise", "player", "ema", "loader", "trainer", "distributed"}

@@ -200,7 +200,7 @@ def test_diversity_of_two_points_is_their_distance():
 
 
 def test_too_few_samples_for_a_neighbourhood():
-    with pytest.raises(DataError, match="more than 3 samples, and there are 3"):
+    with pytest.raises(DataError, match="more than 3 real pictures, and there are 3"):
         precision_recall(normal(3, 2), normal(9, 2))
 
 

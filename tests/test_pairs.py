@@ -332,7 +332,7 @@ def test_a_missing_partner_is_named(tmp_path):
 
 
 def test_ten_missing_partners_are_named_and_the_others_counted(tmp_path):
-    root = save(tmp_path, {f"A/{i:02}.png": noise(i) for i in range(13)})
+    root = save(tmp_path, {f"A/{i:02}.png": noise(i) for i in range(12)} | {"B/12.png": noise(12)})
     with pytest.raises(DataError, match=r"13 of 13 pictures .* A/09\.png \(no B/09\); and 3 more") as error:
         pairs(root)
     assert "A/10.png" not in str(error.value)

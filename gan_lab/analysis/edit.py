@@ -82,7 +82,7 @@ def colour_term(run: Run, path: str):
 
 def edge_term(run: Run, path: str):
     """Mean square difference of edge histograms in the cells that the sketch has touched, [N]."""
-    ink = picture_of(path, run, "RGBA")
+    ink = picture_of(path, run, 4)
     dark = ((1 - ink[:, :3].mean(dim=1, keepdim=True)) / 2) * ((ink[:, 3:] + 1) / 2)  # [1, 1, H, W] in [0, 1]
     wanted = histogram(dark * 2 - 1)
     touched = (wanted.sum(dim=1, keepdim=True) > 1e-3).float()
@@ -115,7 +115,7 @@ def histogram(images: Tensor) -> Tensor:
 
 def strokes_of(path: str, run: Run) -> tuple[Tensor, Tensor]:
     """Colours [1, C, H, W] in [-1, 1] and where they are painted, [1, 1, H, W] of 0 and 1."""
-    painted = picture_of(path, run, "RGBA")
+    painted = picture_of(path, run, 4)
     mask = (painted[:, 3:] > 0).float()
     if not mask.any():
         raise ConfigError(f"brush={path} is transparent everywhere: paint the colours that are wanted.")

@@ -2,13 +2,14 @@
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from gan_lab import pictures
 from gan_lab.analysis.base import AT_ONCE, Finding, as_played, distances, latents_only
 from gan_lab.analysis.solve import encoder, solved
-from gan_lab.datasets.base import chosen, resize
+from gan_lab.datasets.base import chosen
+from gan_lab.datasets.decode import MODES, Unreadable, decode
+from gan_lab.datasets.source import read_file
 from gan_lab.errors import DataError
 from gan_lab.evaluation import reference_of
 from gan_lab.metrics.neighbours import nearest
@@ -86,17 +87,17 @@ def held_out(run: Run, n: int) -> Tensor:
     return as_played(reference.plain(chosen(len(reference), n, seed=2))["image"])
 
 
-def picture_of(path: str, run: Run, mode: str | None = None) -> Tensor:
-    """A file as a picture [1, C, H, W] in [-1, 1] of the run's size and colours; DataError where it cannot be read."""
-    channels, file = run.dataset.channels, place(path)
-    if not file.is_file():
-        raise DataError(f"{path} cannot be read as a picture: it is no file.")
+def picture_of(path: str, run: Run, channels: int | None = None) -> Tensor:
+    """A file as a picture [1, C, H, W] in [-1, 1] of the run's size and colours, decoded as in training.
+
+    `channels`: 4 for colours and opacity. DataError where it cannot be read.
+    """
+    dataset, channels = run.dataset, channels or run.dataset.channels
+    if channels not in MODES:
+        raise DataError(f"{path}: pictures of {channels} channels cannot be given as a file.")
     try:
-        with Image.open(file) as opened:
-            pixels = np.array(opened.convert(mode or {1: "L", 3: "RGB"}[channels]))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # as PIL tells of damage
+        data = read_file(place(path), 8 * dataset.decoding[1] + (1 << 20))
+        pixels = decode(data, dataset.image_size, channels, *dataset.decoding)
+    except Unreadable as error:
         raise DataError(f"{path} cannot be read as a picture: {error}.") from error
-    except KeyError:
-        raise DataError(f"{path}: pictures of {channels} channels cannot be given as a file.") from None
-    stored = torch.from_numpy(pixels if pixels.ndim == 3 else pixels[..., None])[None]
-    return as_played(resize(stored, run.dataset.image_size))
+    return as_played(torch.from_numpy(np.array(pixels))[None])

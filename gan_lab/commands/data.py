@@ -14,7 +14,7 @@ Draws the first samples of a training's first epoch as the critic gets them (mir
 any view of the loss), beside their sources where it has some, and tells what is in the data.
 
   n=64      samples in the picture (default: 64 images, or 2,000 points)
-  out=PATH  where to draw it (default: <NAME>.png here); nothing that exists is overwritten
+  out=PATH  where to draw it (default: outputs/data/<NAME>.png); nothing that exists is overwritten
 
 Other words are those of gan-lab train: gan-lab data dataset=folder dataset.path=my_pictures dataset.image_size=64
 Files that are missing are fetched, as training does. Sets larger than 1 GB, or than half of the free memory, are judged
@@ -54,15 +54,19 @@ def main(argv: list[str]) -> None:
     for sentence in survey.survey(dataset):
         print(sentence)
     default = chosen["dataset"].rpartition("/")[2] if "dataset" in chosen else "data"
-    return draw(survey.first_samples(dataset, options.n, config["seed"]), Path(options.out or f"{default}.png"))
+    return draw(
+        survey.first_samples(dataset, options.n, config["seed"]),
+        Path(options.out or Path(config["run"]["root"], "data", f"{default}.png")),
+    )
 
 
 def draw(samples: Any, target: Path) -> None:
     """Images as a grid, points on the line or in the plane."""
     from gan_lab import pictures, survey
 
-    array = pictures.grid(samples) if samples.dim() == 4 else survey.plot(samples)
+    array = pictures.grid(samples, least_width=512) if samples.dim() == 4 else survey.plot(samples)
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         path = free(target)
         pictures.save_png(array, path)
     except OSError as error:

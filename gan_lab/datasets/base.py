@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from gan_lab import pictures
+from gan_lab.datasets.decode import FULL
 
 Batch = dict[str, Tensor]
 Critic = Callable[[Tensor], Tensor]
@@ -29,6 +30,7 @@ class Dataset:
     source_channels: int | None = None
     digits: "Dataset | None" = None  # the grey set of which each colour is a picture, where colours are judged apart
     exact_samples = 0  # how many generated samples `exact` wants to see; 0 where it has nothing to say
+    decoding = (255, 255, 255), 50_000_000, FULL  # background, most pixels and range of 16 bits of a file's pixels
     exact_best: str | None = None  # which of its figures, higher being better, chooses a run's best checkpoint
 
     def __init__(
@@ -144,7 +146,9 @@ class Dataset:
             return "no labels"
         counts = torch.bincount(self.labels, minlength=self.num_classes).tolist()
         if self.num_classes > 12:
-            return f"{self.num_classes} classes of {min(counts):,} to {max(counts):,} images"
+            empty = [name for name, count in zip(self.classes, counts, strict=True) if not count]
+            alone = f"; no image is of class {', '.join(empty[:5])}{', ...' if len(empty) > 5 else ''}" if empty else ""
+            return f"{self.num_classes} classes of {min(counts):,} to {max(counts):,} images{alone}"
         listed = ", ".join(f"{name}: {count:,}" for name, count in zip(self.classes, counts, strict=True))
         return f"{self.num_classes} classes ({listed})"
 

@@ -12,7 +12,7 @@ from gan_lab.datasets.attributes import Attributed
 from gan_lab.datasets.base import check_choice, check_fact, check_image_size
 from gan_lab.datasets.decode import Unreadable, decode
 from gan_lab.datasets.source import open_source
-from gan_lab.errors import DataError
+from gan_lab.errors import DataError, MissingDataError
 
 
 class CelebA(Attributed):
@@ -57,7 +57,7 @@ class CelebA(Attributed):
         pictures = [self.folder / name for name in ("img_align_celeba", "img_align_celeba.zip")]
         present = next((path for path in pictures if path.exists()), None)
         if present is None:
-            raise DataError(f"{pictures[0]} is missing, also as .zip.\n{remedy(self.folder)}")
+            raise MissingDataError(f"{pictures[0]} is missing, also as .zip.\n{remedy(self.folder)}")
         self.source = open_source(present)
         where = {name.rpartition("/")[2]: name for name in self.source.files}
         missing = [file for file in files if file not in where]
@@ -89,7 +89,7 @@ def read_list(folder: Path, stem: str) -> tuple[list[str], list[str], Tensor]:
     """A list of pictures: the names of its columns, the files, and small whole numbers int8 [N, columns]."""
     path = next((path for path in (folder / f"{stem}.txt", folder / f"{stem}.csv") if path.is_file()), None)
     if path is None:
-        raise DataError(f"{folder / stem}.txt is missing, also as .csv.\n{remedy(folder)}")
+        raise MissingDataError(f"{folder / stem}.txt is missing, also as .csv.\n{remedy(folder)}")
     lines = path.read_text(encoding="utf-8", errors="replace").replace(",", " ").splitlines()
     first = next((i for i, line in enumerate(lines) if ".jpg" in line), None)
     if first is None:

@@ -12,7 +12,7 @@ import torch
 
 from gan_lab.datasets.base import Stored, check_choice, check_fact
 from gan_lab.datasets.download import download_file
-from gan_lab.errors import DataError
+from gan_lab.errors import DataError, MissingDataError
 
 
 class CIFAR(Stored):
@@ -85,7 +85,7 @@ def read_files(root: Path, folder: str, files: list[str], num_classes: int, may_
 def fetch_archive(archive: Path, folder: Path, num_classes: int, may_download: bool) -> None:
     remedy = f"Place the folder {folder.name} or the file {archive.name} in {archive.parent}, or set dataset.root."
     if not may_download:
-        raise DataError(f"Neither {folder} nor {archive} is there, and dataset.download is false.\n{remedy}")
+        raise MissingDataError(f"Neither {folder} nor {archive} is there, and dataset.download is false.\n{remedy}")
     import torchvision.datasets  # 2 s; only for its address
 
     source = getattr(torchvision.datasets, f"CIFAR{num_classes}")

@@ -10,7 +10,7 @@ from urllib.request import urlopen
 
 from tqdm import tqdm
 
-from gan_lab.errors import DataError
+from gan_lab.errors import MissingDataError
 
 TIMEOUT_SECONDS = 30
 PIECE = 1 << 20  # bytes read at a time
@@ -19,7 +19,7 @@ PIECE = 1 << 20  # bytes read at a time
 def download_file(target: Path, addresses: Sequence[str], checksum: str, remedy: str, kind: str = "md5") -> None:
     """Fetch `target`, checked by a checksum of this kind.
 
-    Where that fails, leave no trace and raise a DataError with each reason and the remedy.
+    Where that fails, leave no trace and raise a MissingDataError with each reason and the remedy.
     """
     reasons = []
     for address in addresses:
@@ -28,7 +28,7 @@ def download_file(target: Path, addresses: Sequence[str], checksum: str, remedy:
             return
         except (OSError, HTTPException) as error:  # URLError is an OSError
             reasons.append(f"{address}: {getattr(error, 'reason', error)}")
-    raise DataError(f"{target} is missing and could not be downloaded ({'; '.join(reasons)}).\n{remedy}")
+    raise MissingDataError(f"{target} is missing and could not be downloaded ({'; '.join(reasons)}).\n{remedy}")
 
 
 def fetch(target: Path, address: str, checksum: str, kind: str) -> None:

@@ -19,12 +19,14 @@ from tqdm import tqdm
 
 from gan_lab.datasets import packed
 from gan_lab.datasets.base import Batch, Dataset, check_choice, check_image_size, check_jitter
-from gan_lab.datasets.decode import EXTENSIONS, POLICY, Unreadable, decode, header
-from gan_lab.datasets.layout import LISTED, below, find_classes, find_list, find_prefix, shorten
+from gan_lab.datasets.decode import EXTENSIONS, FULL, POLICY, Unreadable, decode, header, opened
+from gan_lab.datasets.layout import LISTED, Choice, choose, classes_of, find_list, is_held_out, shorten
 from gan_lab.datasets.source import open_source
 from gan_lab.errors import DataError, ResourceError
 
 CHUNK = 64  # images that a thread decodes at a time
+DARK = 4  # times that the values of 16-bit pictures stay below white before that is said
+MOST_PIXELS = 1_000_000_000  # of one picture: decoded, it takes 4 GB
 WORTH_A_THREAD_SECONDS = 5e-4  # a picture; measured: two threads lose below, win above
 
 # What cache=auto packs: sets that one core decodes longer, as estimated from JPEGs of 1 and 24 kB, or that are larger
@@ -35,11 +37,12 @@ SECONDS_PER_FILE, SECONDS_PER_BYTE = 1.1e-4, 3.1e-8
 class Folder(Dataset):
     """Images under a folder or in a zip file, which is read in place; `decode.py` tells how a file becomes a picture.
 
-    When the top holds nothing but splits (train, test, val), `split` chooses one, by default train. Below it, the first
-    folder of a name is the class; where pictures lie at the top, or all in one folder, there are no labels. A
-    `dataset.json` as StyleGAN's gives the labels instead. Hidden files are ignored. `num_classes` null takes the
-    classes as found, a number asserts them, 0 ignores them. `background`, a grey level or [red, green, blue], lies
-    behind what is transparent.
+    Where the top, or every class, holds nothing but splits (train, test, val, by any usual name), `split` chooses one,
+    by default train. Below it, the first folder of a name is the class; where pictures lie at the top, or all in one
+    folder, there are no labels. Every split has the classes of train. A `dataset.json` as StyleGAN's gives the labels
+    instead. Hidden files are ignored. `num_classes` null takes the classes as found, a number asserts them, 0 ignores
+    them. `background`, a grey level or [red, green, blue], lies behind what is transparent. `range`, as [0, 4095], are
+    the values of 16-bit pictures that become black and white.
 
     `cache="auto"` decodes a small set into memory when it is first asked for, and packs a larger one (`packed.py`) in
     the user's cache directory, if there is room; "always" or a directory packs every set. "never" decodes what is not
@@ -56,6 +59,7 @@ class Folder(Dataset):
         on_error: Literal["stop", "skip"] = "stop",
         max_pixels: int = 50_000_000,
         background: int | list[int] = 255,
+        range: list[int] | None = None,
         cache: str = "auto",
         flip: bool = False,
         jitter: int = 0,
@@ -67,9 +71,10 @@ class Folder(Dataset):
         check_cache(cache)
         check_channels("channels", channels)
         check_jitter(jitter)
-        if max_pixels < 1:
-            raise ValueError(f"max_pixels={max_pixels} must be at least 1.")
-        self.max_pixels, self.background = max_pixels, colour(background)
+        if not 1 <= max_pixels <= MOST_PIXELS:
+            raise ValueError(f"max_pixels={max_pixels} must lie between 1 and {MOST_PIXELS:_}.")
+        self.max_pixels, self.background, self.span = max_pixels, colour(background), span_of(range)
+        self.decoding = self.background, self.max_pixels, self.span
         sides = two_sides(image_size)
         self.shape = (*(side + jitter for side in sides), channels + (self.source_channels or 0))
 
@@ -82,7 +87,18 @@ class Folder(Dataset):
             raise DataError(
                 f"{self.path} holds no pictures: looked for {', '.join(EXTENSIONS)}, found {self.others or 'no files'}."
             )
-        self.prefix, self.names = self.chosen(names, split)
+        chosen = self.chosen(names, split)
+        self.prefix, self.names = chosen.prefix, chosen.names
+
+        # Number the classes; a split that is held out may do without labels.
+        numbers, classes = classes_of(names, chosen, split, self.path, self.source) if num_classes != 0 else ([], [])
+        if num_classes not in (None, len(classes)) and (classes or not is_held_out(split)):
+            kind = "class folders" if find_list(self.prefix, self.source) is None else f"classes in its {LISTED}"
+            raise DataError(
+                f"dataset.num_classes={num_classes}, but {self.path} has {len(classes)} {kind}"
+                f"{': ' if classes else ''}{shorten(classes)}.\n"
+                f"Set dataset.num_classes={len(classes)}, or null to take them as they are."
+            )
 
         # Decode what will not be in memory, once; leave out what cannot be read.
         self.pack, self.in_memory, self.unpacked = None, cache == "auto", ""
@@ -93,27 +109,17 @@ class Folder(Dataset):
         if len(bad) == len(self.names) or (bad and on_error == "stop"):
             raise DataError(self.complaint(bad))
         self.skipped = bad
-        self.names = [name for name in self.names if name not in bad]
-
-        # Number the classes.
-        numbers, classes = find_classes(self.names, self.prefix, self.source) if num_classes != 0 else ([], [])
-        if num_classes not in (None, len(classes)):
-            kind = "class folders" if find_list(self.prefix, self.source) is None else f"classes in its {LISTED}"
-            raise DataError(
-                f"dataset.num_classes={num_classes}, but {self.path} has {len(classes)} {kind}"
-                f"{': ' if classes else ''}{shorten(classes)}.\n"
-                f"Set dataset.num_classes={len(classes)}, or null to take them as they are."
-            )
-        labels = torch.tensor(numbers) if classes else None
+        good = [i for i, name in enumerate(self.names) if name not in bad]
+        self.names = [self.names[i] for i in good]
+        labels = torch.tensor(numbers)[good] if classes else None
         super().__init__(channels, sides, labels, classes, flip, jitter, self.source_channels)
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def chosen(self, names: list[str], split: str | None) -> tuple[str, list[str]]:
-        """Of all pictures those of the split, one for each row, and what their names begin with."""
-        prefix = find_prefix(names, split, self.path)
-        return prefix, below(names, prefix)
+    def chosen(self, names: list[str], split: str | None) -> Choice:
+        """Of all pictures those of the split, one for each row."""
+        return choose(names, split, self.path)
 
     def load(self) -> Batch:
         if self.pack:
@@ -145,19 +151,26 @@ class Folder(Dataset):
 
     def describe(self) -> str:
         """Besides the classes, the sizes and modes of up to a hundred files as they lie there."""
-        step = -(-len(self) // 100)
-        sizes, modes = Counter(), Counter()
-        for name in self.names[::step]:
+        chosen = torch.randperm(len(self), generator=torch.Generator().manual_seed(0))[:100].sort().values
+        sizes, modes, highest = Counter(), Counter(), -1
+        for name in (self.names[i] for i in chosen.tolist()):
             try:
-                size, mode = header(self.source.read(name, self.most_bytes))
+                data = self.source.read(name, self.most_bytes)
+                size, mode = header(data)
+                if mode.startswith("I"):
+                    highest = max(highest, int(np.asarray(opened(data, self.max_pixels)).max()))
             except Unreadable:
                 continue  # named when it is decoded
             sizes[size] += 1
             modes[mode] += 1
         lines = [super().describe()]
         lines += [f"from {self.path / self.prefix}; {sizes.total()} files looked at: {count(sizes)}; {count(modes)}"]
+        if 0 <= highest < self.span[1] / DARK:
+            bits = max(1, highest).bit_length()
+            lines += [f"warning: 16-bit values end at {highest:,}, nearly black: set dataset.range=[0,{2**bits - 1}]"]
         if self.pack:
             lines += [f"packed in {self.place}"]
+            lines += [f"packed anew, since the pack was damaged: {self.pack.replaces}"] if self.pack.replaces else []
         if self.unpacked:
             lines += [f"not packed: {self.unpacked}"]
         if self.skipped:
@@ -174,7 +187,7 @@ class Folder(Dataset):
 
     def decode(self, name: str) -> np.ndarray:
         data = self.source.read(name, self.most_bytes)
-        return decode(data, self.shape[:2], self.shape[2], self.background, self.max_pixels)
+        return decode(data, self.shape[:2], self.shape[2], self.background, self.max_pixels, self.span)
 
     def decode_each(self, names: list[str]) -> tuple[np.ndarray, dict[str, str]]:
         """The readable ones of some files, [n, H, W, C], and the others with their reasons."""
@@ -229,7 +242,7 @@ class Folder(Dataset):
     @property
     def recipe(self) -> list[object]:
         """What else decides how files become rows."""
-        return []
+        return [] if self.span == FULL else [*self.span]
 
     def find_pack(self, cache: str) -> None:
         """Find or make the pack of the chosen files, where the setting asks for one."""
@@ -288,6 +301,13 @@ def check_channels(name: str, channels: int) -> None:
 def check_cache(cache: str) -> None:
     if cache not in ("auto", "always", "never") and not packed.is_path(cache):
         raise ValueError(f"cache={cache} must be auto, always, never or a directory with a slash, such as ./packs.")
+
+
+def span_of(range: list[int] | None) -> tuple[int, int]:
+    low, high = FULL if range is None else (*range, *FULL)[:2] if len(range) == 2 else (0, -1)
+    if not 0 <= low < high <= FULL[1]:
+        raise ValueError(f"range={range} must be two values from 0 to {FULL[1]}, the lower first, such as [0, 4095].")
+    return low, high
 
 
 def colour(background: int | list[int]) -> tuple[int, int, int]:

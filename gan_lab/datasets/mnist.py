@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gan_lab.datasets.base import Stored, check_choice, check_fact
 from gan_lab.datasets.download import download_file
-from gan_lab.errors import DataError
+from gan_lab.errors import DataError, MissingDataError
 
 
 class MNIST(Stored):
@@ -99,7 +99,7 @@ def find(folder: Path, file: str, name: str, may_download: bool) -> Path:
         f"(dataset.root is now {folder.parent.parent})."
     )
     if not may_download:
-        raise DataError(f"{plain} is missing, also as .gz, and dataset.download is false.\n{remedy}")
+        raise MissingDataError(f"{plain} is missing, also as .gz, and dataset.download is false.\n{remedy}")
     import torchvision.datasets  # 2 s; only for its list of addresses
 
     source = getattr(torchvision.datasets, name)
@@ -134,7 +134,7 @@ def fetch_emnist(archive: Path, names: list[str], may_download: bool) -> None:
         f"or set dataset.root to the folder that holds EMNIST/raw (dataset.root is now {archive.parents[2]})."
     )
     if not may_download:
-        raise DataError(f"{archive} is missing, and dataset.download is false.\n{remedy}")
+        raise MissingDataError(f"{archive} is missing, and dataset.download is false.\n{remedy}")
     import torchvision.datasets  # 2 s; only for its address
 
     source = torchvision.datasets.EMNIST

@@ -1,8 +1,9 @@
 """Pictures decoded once into one file that later runs map into memory: whole, or not there at all.
 
-A pack is the pixels, picture after picture, then a manifest in JSON and its length. Its name is the hash of all that it
-was made from, so that a changed source asks for a name that is not there. Beside it lie only the lock and what an
-interrupted packing left, which the next one removes. Every pack may be deleted at any time.
+A pack is the pixels, picture after picture, then a manifest in JSON, its length and its checksum. The manifest has the
+checksums of the pixels by blocks, which are compared whenever a pack is opened: a damaged one is made anew. Its name is
+the hash of all that it was made from, so that a changed source asks for a name that is not there. Beside it lie only
+the lock and what an interrupted packing left, which the next one removes. Every pack may be deleted at any time.
 """
 
 import hashlib
@@ -11,25 +12,36 @@ import math
 import os
 import shutil
 import struct
+import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from gan_lab.errors import DISK_IS_FULL, ResourceError
 
-FORMAT, LENGTH = 1, struct.Struct("<Q")
+FORMAT, LENGTH = 2, struct.Struct("<QI")  # of the manifest, and its checksum
+BLOCK = 1 << 24  # bytes under one checksum
 Chunks = Generator[tuple[np.ndarray, dict[str, str]], None, None]  # [n, H, W, C] in order; unreadable names: reasons
 
 
 @dataclass
 class Pack:
-    """`pixels` uint8 [N, H, W, C] are mapped from the file; the files in `bad`, with their reasons, have no row."""
+    """`pixels` uint8 [N, H, W, C] are mapped from the file; the files in `bad`, with their reasons, have no row.
+
+    `replaces`: what was the matter with the file that was there before, if it was made anew for that.
+    """
 
     pixels: np.ndarray
     bad: dict[str, str]
+    replaces: str = ""
+
+
+class Damaged(Exception):
+    """A file that is no whole pack."""
 
 
 def fetch(
@@ -42,56 +54,78 @@ def fetch(
     """
     needed = count * math.prod(shape)
     with told(path.parent, needed):
-        if pack := usable(path, shape, is_stale):
+        pack, _ = usable(path, shape, is_stale)
+        if pack:
             return pack
         check_room(path.parent, needed)
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.parent):
-            if pack := usable(path, shape, is_stale):
+            pack, damage = usable(path, shape, is_stale)  # another process may have made it
+            if pack:
                 return pack
             remove(path.parent.glob("*.part*"))
             write(path, shape, chunks())
             remove(old for old in path.parent.glob("*.pack") if old != path)
-            return opened(path, shape)
+            return replace(opened(path, shape), replaces=damage)
 
 
-def usable(path, shape, is_stale):
-    pack = opened(path, shape)
-    return None if pack is None or is_stale(pack) else pack
+def usable(path: Path, shape: tuple[int, ...], is_stale: Callable[[Pack], bool]) -> tuple[Pack | None, str]:
+    """The pack if it can be taken, and what is the matter with the file if it is damaged."""
+    try:
+        pack = opened(path, shape)
+    except Damaged as damage:
+        return None, str(damage)
+    return (None if pack is None or is_stale(pack) else pack), ""
 
 
 def opened(path: Path, shape: tuple[int, ...]) -> Pack | None:
-    """The pack in a file; None where there is none or not a whole one."""
-    try:
-        with path.open("rb") as file:
+    """The pack in a file, or None where there is none; raises Damaged."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        try:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - LENGTH.size))
-            (length,) = LENGTH.unpack(file.read())
+            length, checksum = LENGTH.unpack(file.read())
             start = size - LENGTH.size - length
-            if start < 0:
-                return None
             file.seek(start)
-            manifest = json.loads(file.read(length))
-            whole = (manifest["count"], *shape)
-            if start != math.prod(whole):
-                return None
-            pixels = np.memmap(file, np.uint8, mode="c", shape=whole) if start else np.empty(whole, np.uint8)
-            return Pack(pixels, manifest["bad"])
-    except (FileNotFoundError, struct.error, ValueError):
-        return None
+            text = file.read(length)
+            if zlib.crc32(text) != checksum:
+                raise Damaged("its manifest is damaged")
+            manifest = json.loads(text)
+        except (struct.error, OSError, ValueError) as error:
+            raise Damaged("its end is missing") from error
+        whole = (manifest["count"], *shape)
+        if start != math.prod(whole):
+            raise Damaged("its length is wrong")
+        pixels = np.memmap(file, np.uint8, mode="c", shape=whole) if start else np.empty(whole, np.uint8)
+    flat, blocks = pixels.reshape(-1), manifest["blocks"]
+    with tqdm(enumerate(blocks), total=len(blocks), desc="checking images", unit="", delay=2, disable=None) as bar:
+        for number, checksum in bar:
+            if zlib.crc32(flat[number * BLOCK : (number + 1) * BLOCK]) != checksum:
+                raise Damaged("some of its pixels are damaged")
+    return Pack(pixels, manifest["bad"])
 
 
 def write(path: Path, shape: tuple[int, ...], chunks: Chunks) -> None:
     """Write a pack under another name, and give it its own when all of it is on the disk."""
     temporary, count, bad = path.with_suffix(f".part{os.getpid()}"), 0, {}
+    blocks, filled = [0], 0  # checksums, and bytes in the last block
     try:
         with closing(chunks), temporary.open("wb") as file:
             for pixels, unreadable in chunks:
                 file.write(pixels)
+                flat = pixels.reshape(-1)
+                while len(flat):
+                    if filled == BLOCK:
+                        blocks, filled = [*blocks, 0], 0
+                    part, flat = flat[: BLOCK - filled], flat[BLOCK - filled :]
+                    blocks[-1], filled = zlib.crc32(part, blocks[-1]), filled + len(part)
                 count += len(pixels)
                 bad |= unreadable
-            manifest = json.dumps({"format": FORMAT, "count": count, "shape": shape, "bad": bad}).encode()
-            file.write(manifest + LENGTH.pack(len(manifest)))
+            facts = {"format": FORMAT, "count": count, "shape": shape, "bad": bad, "blocks": blocks}
+            manifest = json.dumps(facts).encode()
+            file.write(manifest + LENGTH.pack(len(manifest), zlib.crc32(manifest)))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

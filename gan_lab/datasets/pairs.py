@@ -11,7 +11,7 @@ from torch import Tensor
 from gan_lab.datasets.base import Batch, check_choice, check_fact
 from gan_lab.datasets.decode import Unreadable, fitted, opened
 from gan_lab.datasets.folder import Folder, check_channels
-from gan_lab.datasets.layout import below, find_sides
+from gan_lab.datasets.layout import Choice, below, choose, find_sides, shorten
 from gan_lab.errors import DataError
 
 NAMED = 10  # pictures without a partner that a message lists
@@ -20,8 +20,9 @@ NAMED = 10  # pictures without a partner that a message lists
 class PairedFolder(Folder):
     """Pairs of pictures as pix2pix takes them (Isola et al. 2017, arXiv 1611.07004), found and decoded as in `Folder`.
 
-    Where there are folders A and B, pictures whose names below these differ in nothing but their extension are a pair;
-    without them each picture holds both sides, A on the left. Splits (train, test, val) may lie above or below A and B.
+    Where there are folders A and B, or input and target, pictures whose names below these differ in nothing but their
+    extension are a pair; in one folder each picture holds both sides, A on the left. Splits (train, test, val) may lie
+    above or below A and B, or in one word with them (trainA).
     `direction` says which side is the source. Raises DataError, also where a partner is missing; pairs of two sizes and
     pictures without two halves count as unreadable.
     """
@@ -37,6 +38,7 @@ class PairedFolder(Folder):
         on_error: Literal["stop", "skip"] = "stop",
         max_pixels: int = 50_000_000,
         background: int | list[int] = 255,
+        range: list[int] | None = None,
         cache: str = "auto",
         flip: bool = False,
         jitter: int = 0,
@@ -50,18 +52,36 @@ class PairedFolder(Folder):
         check_fact("num_classes", num_classes, 0)
         self.direction, self.source_channels = direction, source_channels
         self.partners = {}  # name in A: name in B
+        self.sides = []  # the folders of A and B, where they have some
         super().__init__(
-            path, split, on_error, max_pixels, background, cache, flip, jitter, channels, image_size, num_classes
+            path, split, on_error, max_pixels, background, range, cache, flip, jitter, channels, image_size, num_classes
         )
 
-    def chosen(self, names: list[str], split: str | None) -> tuple[str, list[str]]:
+    def chosen(self, names: list[str], split: str | None) -> Choice:
         prefixes = find_sides(names, split, self.path)
-        if prefixes is None:
-            return super().chosen(names, split)
+        if not prefixes:
+            return self.in_one_folder(choose(names, split, self.path))
+        if len(prefixes) < 2:
+            raise DataError(self.which_is_which(f"{', '.join(prefixes.values())} and none for the other side"))
         sides = [stems(below(names, prefix), prefix, self.path) for prefix in prefixes.values()]
         self.check_partners(*prefixes.values(), *sides)
         self.partners = {name: sides[1][stem] for stem, name in sides[0].items()}
-        return prefixes["A"], list(self.partners)
+        self.sides = list(prefixes.values())
+        return Choice(prefixes["A"], list(self.partners))
+
+    def in_one_folder(self, chosen: Choice) -> Choice:
+        """Pictures that hold both sides; in several folders they might be the sides themselves."""
+        folders = sorted({name.rpartition("/")[0] for name in chosen.names})
+        if len(folders) > 1:
+            raise DataError(self.which_is_which(shorten(folders)))
+        return chosen
+
+    def which_is_which(self, folders: str) -> str:
+        return (
+            f"{self.path} has pictures in {folders}: call the folder of one side A and that of the other B (or input "
+            "and target, trainA and trainB), with partners of one name; or lay pictures that hold both sides, A on the "
+            "left, into one folder."
+        )
 
     def check_partners(self, at_a: str, at_b: str, in_a: dict[str, str], in_b: dict[str, str]) -> None:
         lonely = [f"{in_a[stem]} (no {at_b}{stem})" for stem in in_a if stem not in in_b]
@@ -80,8 +100,8 @@ class PairedFolder(Folder):
         sides = self.two_files(name) if self.partners else self.two_halves(name)
         source, image = sides if self.direction == "AtoB" else sides[::-1]
         size, channels = self.shape[:2], (self.source_channels, self.shape[2] - self.source_channels)
-        both = [fitted(side, size, c, self.background) for side, c in zip((source, image), channels, strict=True)]
-        return np.concatenate(both, axis=2)
+        both = zip((source, image), channels, strict=True)
+        return np.concatenate([fitted(side, size, c, self.background, self.span) for side, c in both], axis=2)
 
     def two_files(self, name: str) -> tuple[Image.Image, Image.Image]:
         partner = self.partners[name]
@@ -113,10 +133,10 @@ class PairedFolder(Folder):
 
     @property
     def recipe(self) -> list[object]:
-        return ["pairs", self.direction, self.source_channels]
+        return ["pairs", self.direction, self.source_channels, *super().recipe]
 
     def describe(self) -> str:
-        where = "A and B lie in folders of their own" if self.partners else "A is the left half of each picture"
+        where = "A is the left half of each picture" if not self.sides else "A lies in {}, B in {}".format(*self.sides)
         a, b = ("source", "image") if self.direction == "AtoB" else ("image", "source")
         return f"{super().describe()}\n{where}; A is the {a}, B the {b}"
 

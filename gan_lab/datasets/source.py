@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 import threading
 import zipfile
 from collections.abc import Iterable
@@ -31,6 +32,8 @@ def open_source(path: Path) -> Source:
     if not path.exists():
         raise DataError(f"{path} does not exist (looked in {Path.cwd()}). Set dataset.path to a folder or a zip file.")
     try:
+        if not path.is_file():  # a pipe or a device may never end
+            raise OSError("not a regular file")
         return Archive(zipfile.ZipFile(path))
     except (OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is neither a folder nor a zip file that can be read ({error}).") from error
@@ -43,11 +46,7 @@ class Directory:
         self.path, self.files = path, sorted(walk(path))
 
     def read(self, name: str, most: int) -> bytes:
-        try:
-            with (self.path / name).open("rb") as file:
-                return limited(file.read(most + 1), most)
-        except OSError as error:
-            raise Unreadable(str(error)) from error
+        return read_file(self.path / name, most)
 
     def stamp(self, name: str) -> tuple[int, int]:
         try:
@@ -58,18 +57,18 @@ class Directory:
 
 
 class Archive:
-    """The members of a zip file; their stamp is the checksum that the archive lists.
+    """The members of a zip file, by names with `/` also where Windows wrote them with a backslash.
 
-    Names that Windows wrote with backslashes get slashes. DataError for one that leads out of the archive, so that
+    Their stamp is the checksum that the archive lists. DataError for a name that leads out of the archive, so that
     whoever writes files by these names stays where it writes.
     """
 
     def __init__(self, archive: zipfile.ZipFile):
         self.archive, self.lock = archive, threading.Lock()
-        members = {name.replace("\\", "/"): name for name in archive.namelist()}
+        members = {member.filename.replace("\\", "/"): member for member in archive.infolist()}
         if wrong := next((name for name in members if leads_out(name)), None):
             raise DataError(f"{archive.filename} is refused: the name of its member {wrong!r} leads out of it.")
-        self.members = {name: member for name, member in members.items() if not name.endswith("/") and not hidden(name)}
+        self.members = {name: member for name, member in members.items() if name[-1:] != "/" and not hidden(name)}
         self.files = sorted(self.members)
 
     def read(self, name: str, most: int) -> bytes:
@@ -82,8 +81,20 @@ class Archive:
             raise Unreadable(str(error)) from error
 
     def stamp(self, name: str) -> tuple[int, int]:
-        member = self.archive.getinfo(self.members[name])
+        member = self.members[name]
         return member.file_size, member.CRC
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """The bytes of a regular file; raises Unreadable, also where there are more than `most`."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe or a device may never end
+            raise Unreadable("not a regular file")
+        with path.open("rb") as file:
+            return limited(file.read(min(most, found.st_size) + 1), most)
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero in it
+        raise Unreadable(str(error)) from error
 
 
 def walk(root: Path) -> Iterable[str]:

@@ -7,7 +7,7 @@ import torch
 
 from gan_lab.datasets.base import Stored, check_choice, check_fact
 from gan_lab.datasets.download import download_file
-from gan_lab.errors import DataError
+from gan_lab.errors import DataError, MissingDataError
 
 
 class SVHN(Stored):
@@ -58,7 +58,7 @@ def read_mat(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
 def fetch(path: Path, split: str, may_download: bool) -> None:
     remedy = f"Place {path.name} in {path.parent}, or set dataset.root to the folder that holds it."
     if not may_download:
-        raise DataError(f"{path} is missing, and dataset.download is false.\n{remedy}")
+        raise MissingDataError(f"{path} is missing, and dataset.download is false.\n{remedy}")
     import torchvision.datasets  # 2 s; only for its address
 
     address, _, md5 = torchvision.datasets.SVHN.split_list[split]

@@ -16,6 +16,7 @@ from gan_lab.metrics.store import digest, kept
 
 MOST = 32  # pixels of the longer side that it looks at
 FEATURES = 128
+LEAST = 0.1  # of what there is above chance: a judge that is no better knows nothing
 BATCH = 256
 SECONDS = 200.0  # of training, whatever the machine: the schedule of one that falls behind is shortened to end there
 GRACE = 0.05  # the share of them in which nobody is called late
@@ -76,6 +77,12 @@ class Classifier(Extractor):
     @property
     def about(self) -> str:
         return f"{self.architecture} classifier of seed {self.seed}, {self.accuracy:.2%} right on held-out pictures"
+
+    @property
+    def says_little(self) -> bool:
+        """Whether it is hardly more often right than by chance, by a tenth of what there is to gain."""
+        chance = 1 / self.classes
+        return not self.accuracy - chance > LEAST * (1 - chance)
 
 
 class AttributeReader(Classifier):

@@ -38,9 +38,10 @@ def cheap_names(extractor: Extractor) -> list[str]:
 
 
 def of_pairs(real: Tensor, fake: Tensor) -> dict[str, float]:
-    """What takes the distances between samples: minutes for tens of thousands of them."""
+    """What takes the distances between samples: minutes for tens of thousands of them; without a ratio to nothing."""
     precision, recall = precision_recall(real, fake)
     density, coverage = density_coverage(real, fake)
     kernels = kernel_distance(real, fake), kernel_deviation(real, fake)
-    spread = diversity(fake) / diversity(real)
-    return dict(zip(OF_PAIRS, (*kernels, precision, recall, density, coverage, spread), strict=True))
+    figures = dict(zip(OF_PAIRS, (*kernels, precision, recall, density, coverage), strict=False))
+    apart = diversity(real)
+    return {**figures, OF_PAIRS[-1]: diversity(fake) / apart} if apart else figures  # 0 of pictures that are all one

@@ -16,7 +16,7 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> tuple[float, flo
     A ball reaches to its centre's k-th neighbour. Kynkaanniemi et al. 2019 (arXiv 1904.06991), eq. 1 and 2.
     Raises DataError for k samples or fewer.
     """
-    return inside(fake, real, radii(real, k)), inside(real, fake, radii(fake, k))
+    return inside(fake, real, radii(real, k, "real pictures")), inside(real, fake, radii(fake, k))
 
 
 def density_coverage(real: Tensor, fake: Tensor, k: int = 5) -> tuple[float, float]:
@@ -24,7 +24,11 @@ def density_coverage(real: Tensor, fake: Tensor, k: int = 5) -> tuple[float, flo
 
     Naeem et al. 2020 (arXiv 2002.09797), eq. 4 and 7. Raises DataError for k samples or fewer.
     """
-    reach, hits, covered = radii(real, k), 0, torch.zeros(len(real), dtype=torch.bool, device=real.device)
+    reach, hits, covered = (
+        radii(real, k, "real pictures"),
+        0,
+        torch.zeros(len(real), dtype=torch.bool, device=real.device),
+    )
     for distances in table(fake, real):  # [chunk, N]
         within = distances <= reach
         hits += int(within.sum())
@@ -67,9 +71,9 @@ def diversity(samples: Tensor, pairs: int = 20_000, seed: int = 0) -> float:
     return float((samples[first].double() - samples[second].double()).norm(dim=1).mean())
 
 
-def radii(points: Tensor, k: int) -> Tensor:
+def radii(points: Tensor, k: int, kind: str = "samples") -> Tensor:
     """The distance of each point to its k-th neighbour, itself not counted, [N]."""
-    check_more_than(k, points)
+    check_more_than(k, points, kind)
     return torch.cat([d.topk(k + 1, dim=1, largest=False, sorted=True).values[:, k] for d in table(points, points)])
 
 
@@ -85,6 +89,7 @@ def table(x: Tensor, y: Tensor) -> Iterator[Tensor]:
         yield torch.cdist(part.double(), y, compute_mode="use_mm_for_euclid_dist")
 
 
-def check_more_than(k: int, points: Tensor) -> None:
+def check_more_than(k: int, points: Tensor, kind: str = "samples") -> None:
     if len(points) <= k:
-        raise DataError(f"A neighbourhood of {k} needs more than {k} samples, and there are {len(points)}: raise n=...")
+        remedy = "raise n=..." if kind == "samples" else "judging needs more data to compare with"
+        raise DataError(f"A neighbourhood of {k} needs more than {k} {kind}, and there are {len(points)}: {remedy}.")

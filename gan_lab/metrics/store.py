@@ -1,6 +1,7 @@
 """What is computed once and kept: files in the user's cache directory, named by a hash of all that they depend on."""
 
 import hashlib
+import io
 import os
 import pickle
 import sys
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from gan_lab.errors import ResourceError
 
-FORMAT = 1  # raised when what the files hold changes
+FORMAT = 2  # raised when what the files hold changes
+CHECKSUM = hashlib.sha256().digest_size  # bytes before the content, of it and of the name
 
 
 def place() -> Path:
@@ -52,25 +55,32 @@ def kept(name: str, make: Callable[[], dict]) -> dict:
 
 @cache
 def tell_once(line: str) -> None:
-    print(line, file=sys.stderr)
+    tqdm.write(line, file=sys.stderr)
 
 
 def read(path: Path) -> dict | None:
+    """The content of a file; None where there is none, or where it is damaged or was written under another name."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:  # missing, or not to be read
+        content = path.read_bytes() if path.is_file() else b""
+        if content[:CHECKSUM] != checksum(path, memoryview(content)[CHECKSUM:]):
+            return None
+        return torch.load(io.BytesIO(content[CHECKSUM:]), map_location="cpu", weights_only=True)
+    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError):
         return None
-    except (pickle.UnpicklingError, RuntimeError, EOFError):  # damaged: made anew
-        return None
+
+
+def checksum(path: Path, content: memoryview) -> bytes:
+    return hashlib.sha256(path.name.encode() + b"\0" + content).digest()
 
 
 def write(path: Path, state: dict) -> None:
     """Write under another name and rename, so that a reader never sees half of it; ResourceError where it cannot be."""
-    temporary = path.with_suffix(f".tmp{os.getpid()}")
+    temporary, content = path.with_suffix(f".tmp{os.getpid()}"), io.BytesIO()
+    torch.save(state, content)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            torch.save(state, file)
+            file.write(checksum(path, content.getbuffer()) + content.getbuffer())
         temporary.replace(path)
     except OSError as error:
         raise ResourceError(

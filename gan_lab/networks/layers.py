@@ -69,13 +69,17 @@ def halvings(image_size: int | list[int]) -> int:
 
     Raises ValueError, naming the two nearest sizes, where a side is not b * 2^k with 4 <= b <= 7.
     """
-    for side in pair(image_size):
+    for place, side in enumerate(pair(image_size)):
         if side < 4 or side % 2 ** (side.bit_length() - 3):
             below = max((s for s in SIDES if s < side), default=SIDES[0])
             above = min(s for s in SIDES if s > side)
+            fit = [below, above]
+            if not isinstance(image_size, int):
+                other = list(image_size)
+                fit = [str([*other[:place], near, *other[place + 1 :]]).replace(" ", "") for near in fit]
             raise ValueError(
                 f"image_size={image_size}: a side of {side} is not b * 2^k with b from 4 to 7; "
-                f"the nearest that are: {below} and {above}. Set dataset.image_size={below} or {above}."
+                f"the nearest that are: {below} and {above}. Set dataset.image_size={fit[0]} or {fit[1]}."
             )
     return min(pair(image_size)).bit_length() - 3
 
