@@ -1,7 +1,9 @@
-"""Where the configuration lies, what each of its groups offers, and which word was probably meant."""
+"""Where the configuration lies, what its groups offer, which word was meant, and how a command is typed here."""
 
 import os
 import re
+import shutil
+import sys
 from collections.abc import Iterable
 from itertools import takewhile
 from pathlib import Path
@@ -114,6 +116,16 @@ def stored(run: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise CheckpointError(f"{str(file)!r} holds no configuration")
     return config
+
+
+def typed(program: str) -> str:
+    """A program of this environment as a person would type it from here: by its path where the shell finds another."""
+    own = Path(sys.executable).parent / program
+    found = shutil.which(program)
+    if not own.exists() or (found and Path(found).resolve() == own.resolve()):
+        return program
+    path = own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own
+    return f"'{path}'" if " " in str(path) else str(path)
 
 
 def meant(word: str, known: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ import torch
 
 from gan_lab import __version__, checkpoint, compat
 from gan_lab.build import build_dataset, build_game, build_optimizer, build_turns, tell
+from gan_lab.choices import typed
 from gan_lab.datasets import Dataset
 from gan_lab.distributed import World
 from gan_lab.ema import Ema
@@ -109,7 +110,7 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
         book.close()
     if received:
         book.summarise(signal=received[0])
-        say(f"Stopped at step {trainer.step} and saved. To go on: gan-lab resume {shown(run_dir)}")
+        say(f"Stopped at step {trainer.step} and saved. To go on: {typed('gan-lab')} resume {shown(run_dir)}")
     else:
         say(closing(run_dir, trainer, settings, evaluator.share if evaluator else 0.0))
     return book.summary
@@ -317,16 +318,16 @@ def more(trainer: Trainer, settings: Settings) -> str:
 
 def closing(run_dir: Path, trainer: Trainer, settings: Settings, judging: float = 0.0) -> str:
     """Where to look and what to type next."""
-    place = shown(run_dir)
+    place, gan_lab = shown(run_dir), typed("gan-lab")
     grids = sorted((run_dir / "samples").glob("step-*.png"))
     judged = f", {judging:.1%} of it for judging" if judging else ""
     lines = [
         f"Finished: {trainer.step:,} steps, {trainer.images:,} images in {duration(trainer.seconds)}{judged}.",
         f"  samples      {shown(grids[-1])}" if grids else "",
         f"  the training {shown(run_dir / 'progress.gif')}" if grids else "",
-        f"  curves       tensorboard --logdir {shown(run_dir.parent)}",
-        f"  more samples gan-lab sample {place}",
-        f"  train on     gan-lab resume {place} {more(trainer, settings)}",
+        f"  curves       {typed('tensorboard')} --logdir {shown(run_dir.parent)}",
+        f"  more samples {gan_lab} sample {place}",
+        f"  train on     {gan_lab} resume {place} {more(trainer, settings)}",
     ]
     return "\n".join(line for line in lines if line)
 
