@@ -1,13 +1,17 @@
-"""What somebody meets in the first half hour: the installation, the commands that are printed, a notebook, long waits."""
+"""What somebody meets in the first half hour: installation, commands that are printed, a notebook, long waits."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+import gan_lab
 from gan_lab.choices import typed
+from gan_lab.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
 
@@ -52,3 +56,51 @@ def test_make_can_install_torch_without_cuda(tmp_path):
     )
     assert "CPU=1" in plain.stdout, "what is large is said, and how to do without"
     assert "pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu" in small.stdout
+
+
+QUICK = ["trainer.threads=1", "trainer.batch_size=8", "model.generator.width=8", "model.discriminator.width=8"]
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh.md"])
+def test_the_cells_of_the_notebook_run(page, tmp_path, monkeypatch):
+    """As they stand on the page, but for fewer steps and narrower networks."""
+    monkeypatch.chdir(tmp_path)
+    cells = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    cells = [cell for cell in cells if "run" in cell]
+    assert len(cells) == 4
+    scope = {}
+    for cell in cells:
+        exec(cell.replace('"trainer.steps=500"', ", ".join(map(repr, ["trainer.steps=3", *QUICK]))), scope)
+    run = scope["run"]
+    assert repr(run).startswith("Run('outputs/cgan_digits/")
+    assert "finished at step 3" in repr(run)
+    assert scope["images"].shape == (16, 1, 16, 16)
+    assert scope["history"]["step"][-1] == 3
+    assert len(scope["history"]["loss/generator/adversarial"]) == len(scope["history"]["step"])
+    picture = run.grid(4, label=3)
+    assert isinstance(picture, Image.Image)
+    with pytest.raises(ConfigError, match="there is no label 'three'"):
+        run.sample(4, label="three")
+
+
+def test_training_in_python_trusts_what_its_argument_names_and_nothing_else(tmp_path, monkeypatch):
+    package = f"mine_{tmp_path.name}"
+    source = "from gan_lab.losses import NonSaturating\n\n\nclass Mine(NonSaturating):\n    pass\n"
+    (tmp_path / f"{package}.py").write_text(source)
+    (tmp_path / "conf" / "loss").mkdir(parents=True)
+    (tmp_path / "conf" / "loss" / "mine.yaml").write_text(f"_target_: {package}.Mine\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    words = ["dataset=digits", "model=gan", "loss=mine", "trainer.steps=2", *QUICK]
+    with pytest.raises(ConfigError, match="trust="):
+        gan_lab.train(*words, config_dir="conf")
+    assert not list(tmp_path.glob("outputs/*/*/checkpoints"))
+    run = gan_lab.train(*words, config_dir="conf", trust=[package])
+    assert run.sample(2).shape == (2, 1, 16, 16)
+    with pytest.raises(ConfigError, match="trust="):
+        gan_lab.load(run.folder).sample(2)
+
+
+def test_an_option_of_the_command_is_refused_in_python():
+    with pytest.raises(ConfigError, match="takes settings"):
+        gan_lab.train("-m", "seed=0,1")
