@@ -8,18 +8,19 @@ from gan_lab import checkpoint
 from gan_lab.datasets import Dataset
 from gan_lab.errors import ConfigError
 from gan_lab.evaluation import Judge, batch_norm, drawn, extractor_of, materials, split_of
-from gan_lab.logbook import Logbook
+from gan_lab.logbook import Logbook, duration
 from gan_lab.metrics import Figure, lower_is_better
 from gan_lab.settings import Trainer as Settings
 from gan_lab.trainer import Trainer
 
 FIRST_SEED = 10_000_000  # of the latents, the same each time; no report uses them
 REFERENCE = 10_000  # real pictures to judge against, at most
+LAST = 30.0  # seconds that judging the last step may take in any case
 SHARE = 0.1  # of a run's time that judging may take before somebody says so
 
 
 class Evaluator:
-    """Judges averaged weights every `every` rounds, against training data, with `count` samples.
+    """Judges averaged weights every `every` rounds and at the end, against training data, with `count` samples.
 
     The checkpoint whose figure `metric` is the best so far is kept as best.pt. After `patience` judgements without a
     better one it asks the trainer to stop. All that it remembers is the summary's `best`, so that a resumed run goes
@@ -43,7 +44,10 @@ class Evaluator:
         self.seconds, self.started, self.ended = 0.0, time.monotonic(), None
 
     def tell(self, trainer: Trainer) -> None:
-        if trainer.step % self.every:  # the end of a run that was cut is no place of its own
+        if trainer.step % self.every and trainer.progress < 1:  # where a run was cut is no place of its own
+            return
+        if trainer.step % self.every and (cost := self.cost(trainer)) > max(LAST, SHARE * trainer.seconds):
+            self.say(f"The last step is not judged, which would take about {duration(cost)}: gan-lab evaluate does.")
             return
         began = time.monotonic()
         figures = self.figures(trainer)
@@ -54,6 +58,10 @@ class Evaluator:
             self.keep_best(told[self.metric], trainer)
             self.lose_patience(trainer)
         self.account(began)
+
+    def cost(self, trainer: Trainer) -> float:
+        """About how many seconds making the samples takes: a quarter of what training on as many did."""
+        return self.count / 4 * trainer.seconds / max(1, trainer.images)
 
     def figures(self, trainer: Trainer) -> list[Figure]:
         """What is said of the averaged weights now."""

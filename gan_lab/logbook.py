@@ -3,7 +3,10 @@
 import csv
 import json
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -191,26 +194,44 @@ class Saver:
 
 
 class Teller:
-    """Progress on the screen: a bar with the time that is left on a terminal, plain lines otherwise."""
+    """Progress on the screen: a bar with the time that is left on a terminal, plain lines otherwise.
+
+    While it follows a trainer it looks by itself every second, so that the screen moves also where a step is long.
+    """
 
     def __init__(self, every: int, total: int | None, book: Logbook, seconds_between_lines: float = 10.0):
         self.every, self.total, self.book, self.between = every, total, book, seconds_between_lines
         self.bar = tqdm(total=total, unit="step", disable=None, dynamic_ncols=True, file=sys.stderr, leave=False)
-        self.last_line = time.monotonic()
+        self.last_line, self.lock, self.closed = time.monotonic(), threading.Lock(), threading.Event()
+
+    def follow(self, trainer) -> None:
+        """Look at this trainer every second until `close`."""
+
+        def look():
+            while not self.closed.wait(1.0):
+                self.show(trainer)
+
+        threading.Thread(target=look, daemon=True).start()
 
     def tell(self, trainer) -> None:
+        self.show(trainer, is_last=trainer.progress >= 1)
+
+    def show(self, trainer, is_last: bool = False) -> None:
+        step, progress = trainer.step, trainer.progress
         values = self.book.summary.get("metrics", {})
         terms = [f"{short(name)} {values[name]:.3g}" for name in values if name.startswith("loss/")]
         speed = values.get("speed/images_per_second")
         terms += [f"{speed:,.0f} img/s"] if speed else []
-        if not self.bar.disable:
-            self.bar.update(trainer.step - self.bar.n)
-            self.bar.set_postfix_str(", ".join(terms))
-        elif time.monotonic() - self.last_line >= self.between or trainer.progress >= 1:
-            self.last_line = time.monotonic()
-            left = trainer.seconds * max(0.0, 1 / trainer.progress - 1) if trainer.progress else 0.0
-            of = f"/{self.total}" if self.total else ""
-            self.say(f"step {trainer.step}{of}  {', '.join(terms)}  {duration(left)} left")
+        with self.lock:
+            if not self.bar.disable:
+                self.bar.total = round(step / progress) if progress else self.total  # that of the nearer bound
+                self.bar.update(step - self.bar.n)
+                self.bar.set_postfix_str(", ".join(terms))
+            elif is_last or time.monotonic() - self.last_line >= self.between:
+                self.last_line = time.monotonic()
+                of = f"/{self.total}" if self.total else ""
+                left = f"  {duration(trainer.seconds * max(0.0, 1 / progress - 1))} left" if progress else ""
+                self.say(f"step {step}{of}  {', '.join(terms)}{left}")
 
     def say(self, line: str) -> None:
         """A line that does not disturb the bar."""
@@ -218,7 +239,26 @@ class Teller:
         sys.stdout.flush()
 
     def close(self) -> None:
+        self.closed.set()
         self.bar.close()
+
+
+@contextmanager
+def waiting(what: str, first: float = 3.0, between: float = 10.0, say: Callable[[str], None] = print) -> Iterator[None]:
+    """Say what is going on where it takes longer than `first` seconds, and every `between` that it still is."""
+    over, started = threading.Event(), time.monotonic()
+
+    def speak():
+        if not over.wait(first):
+            say(f"{what} ...")
+        while not over.wait(between):
+            say(f"{what}: {duration(time.monotonic() - started)} so far")
+
+    threading.Thread(target=speak, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def short(name):

@@ -1,5 +1,6 @@
 """One rank's run from a configuration to its last word: assembled, rehearsed, trained and written down."""
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from gan_lab.errors import CheckpointError, ConfigError, DivergedError
 from gan_lab.evaluator import evaluator_of
 from gan_lab.hparams import main_settings
 from gan_lab.loader import Loader
-from gan_lab.logbook import Logbook, Painter, Reporter, Saver, Teller, duration, memory
+from gan_lab.logbook import Logbook, Painter, Reporter, Saver, Teller, duration, memory, waiting
 from gan_lab.machine import device_of, is_resident, precision, precision_name, signals, translated, tune_process
 from gan_lab.models import Game
 from gan_lab.player import Player, Seat
@@ -27,6 +28,9 @@ from gan_lab.trainer import Trainer
 from gan_lab.transfer import start_from
 from gan_lab.watch import SYMPTOMS, Diversity, Watch
 
+FEW_STEPS = 1000  # below which pictures show nothing, as a rule
+SLOW = 10.0  # seconds after which a rehearsal has seen enough
+LONG = 36 * 3600  # seconds that nobody waits for without having been asked
 WATCHED = (8, 64)  # samples whose diversity the watch looks at, at least and at most
 
 
@@ -58,7 +62,8 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
             begin(trainer, saver, settings) if not resume else None
             watch.attend(trainer, [Reporter(settings.log_every, None, watch), saver])
         return {}
-    evaluator = evaluator_of(config, settings, dataset, world.device)
+    with waiting("Preparing what judges the samples"):
+        evaluator = evaluator_of(config, settings, dataset, world.device)
     record(config, run_dir, overrides)
     facts = {"device": str(world.device), "devices": world.size, "precision": precision_name(trainer.amp)}
     book = Logbook(run_dir, step=trainer.step, facts={**facts, "version": __version__, "name": config["run"]["name"]})
@@ -92,6 +97,7 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
         if not resume:
             book.text("config", "```\n" + (run_dir / "config.yaml").read_text(encoding="utf-8") + "```")
             book.begin(main_settings(config, run_dir))
+        teller.follow(trainer)
         with signals(stop):
             begin(trainer, saver, settings) if not resume else None
             watch.attend(trainer, observers)
@@ -152,9 +158,11 @@ def dry_run(config: dict) -> None:
 def assemble(config: dict, world: World) -> tuple[Trainer, Dataset]:
     """The dataset, the game and the trainer of a configuration, on this rank's device; complaints come first."""
     settings = Settings(**config["trainer"])
-    dataset = build_dataset(config)
+    with waiting("Looking through the data"):
+        dataset = build_dataset(config)
     try:
-        game = build_game(config)
+        with waiting("Making the networks"):
+            game = build_game(config)
     except (MemoryError, RuntimeError) as error:
         raise translated(error, settings) from error
     tell(compat.complaints(compat.Parts(dataset, game, settings, config["optimizer_overrides"], world.size)))
@@ -163,17 +171,18 @@ def assemble(config: dict, world: World) -> tuple[Trainer, Dataset]:
     layout = torch.channels_last if settings.channels_last else torch.preserve_format
     try:
         game = game.to(world.device, memory_format=layout)
-        loader = Loader(
-            dataset,
-            settings.batch_size,
-            accumulate=settings.accumulate,
-            seed=config["seed"],
-            device=world.device,
-            rank=world.rank,
-            world_size=world.size,
-            resident=is_resident(settings, dataset, world.device),
-            workers=settings.workers,
-        )
+        with waiting("Reading the data"):
+            loader = Loader(
+                dataset,
+                settings.batch_size,
+                accumulate=settings.accumulate,
+                seed=config["seed"],
+                device=world.device,
+                rank=world.rank,
+                world_size=world.size,
+                resident=is_resident(settings, dataset, world.device),
+                workers=settings.workers,
+            )
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise translated(error, settings) from error
     if settings.compile:
@@ -234,12 +243,13 @@ def rehearse(trainer: Trainer, rounds: int = 3) -> float:
     trainer.game.train()
     times = []
     try:
-        for _ in range(rounds):
-            started = time.perf_counter()
-            trainer.round()
-            if trainer.world.device.type == "cuda":
-                torch.cuda.synchronize()
-            times.append(time.perf_counter() - started)
+        with waiting("Measuring how long a step takes here"):
+            while len(times) < rounds and sum(times) < SLOW:
+                started = time.perf_counter()
+                trainer.round()
+                if trainer.world.device.type == "cuda":
+                    torch.cuda.synchronize()
+                times.append(time.perf_counter() - started)
     except (MemoryError, RuntimeError) as error:
         known = translated(error, None)
         if known is not error:
@@ -249,7 +259,7 @@ def rehearse(trainer: Trainer, rounds: int = 3) -> float:
         raise
     trainer.forget()
     trainer.load_state_dict(before)
-    return min(times[1:])
+    return min(times[1:] or times)
 
 
 def clone(state):
@@ -299,7 +309,29 @@ def opening(config: dict, trainer: Trainer, dataset: Dataset, seconds: float | N
     left = seconds * (trainer.total - trainer.step)
     left = min(left, trainer.max_seconds - trainer.seconds) if trainer.max_seconds else left
     line += f": about {duration(left)} here."
-    return line + (" For a shorter look: trainer.max_minutes=5" if left > 600 else "")
+    line += " For a shorter look: trainer.max_minutes=5" if left > 600 else ""
+    return "\n".join([line, *too_slow(config, trainer, seconds)])
+
+
+def too_slow(config: dict, trainer: Trainer, seconds: float) -> list[str]:
+    """A sentence where the steps that fit into the time show nothing yet, or all of them take days; else none."""
+    left = trainer.max_seconds - trainer.seconds if trainer.max_seconds else None
+    fit = math.inf if left is None else left / max(seconds, 1e-9)
+    whole = trainer.total - trainer.step if trainer.total else math.inf
+    if fit < min(FEW_STEPS, whole):
+        first = f"Only about {fit:,.0f} steps fit into that time, which as a rule show noise and no pictures."
+    elif min(fit, whole) * seconds > LONG:
+        first = "That is days."
+    else:
+        return []
+    sides = config["dataset"].get("image_size")
+    less = ["dataset.image_size=32"] if isinstance(sides, int) and sides > 32 else []
+    is_wide = lambda node: isinstance(node, dict) and "width" in node
+    parts = {name: node["width"] for name, node in config["model"].items() if is_wide(node)}
+    less += [f"model.{name}.width={width // 2}" for name, width in parts.items() if width >= 32]
+    if "path" in config["dataset"] and trainer.world.device.type == "cpu":
+        less = [f"experiment=my_images_cpu, or {' '.join(less)}" if less else "experiment=my_images_cpu"]
+    return [f"{first} Fewer pixels and narrower networks are faster: {' '.join(less)}" if less else first]
 
 
 def more(trainer: Trainer, settings: Settings) -> str:

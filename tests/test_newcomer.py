@@ -1,17 +1,22 @@
 """What somebody meets in the first half hour: installation, commands that are printed, a notebook, long waits."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from helpers import config_of, trainer_of
 from PIL import Image
 
 import gan_lab
+from gan_lab import cli, session
 from gan_lab.choices import typed
 from gan_lab.errors import ConfigError
+from gan_lab.logbook import Teller, waiting
 
 ROOT = Path(__file__).parents[1]
 
@@ -104,3 +109,79 @@ def test_training_in_python_trusts_what_its_argument_names_and_nothing_else(tmp_
 def test_an_option_of_the_command_is_refused_in_python():
     with pytest.raises(ConfigError, match="takes settings"):
         gan_lab.train("-m", "seed=0,1")
+
+
+# ---- a laptop ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bound", "seconds", "says"),
+    [
+        (["trainer.max_minutes=2"], 1.15, "Only about 104 steps fit"),
+        (["trainer.max_minutes=2"], 0.01, None),
+        (["trainer.max_minutes=2", "trainer.steps=90"], 1.15, None),  # few were asked for
+        ([], 38.0, "That is days"),
+        ([], 0.1, None),
+    ],
+)
+def test_steps_that_are_too_few_or_too_long_are_said_with_a_remedy(bound, seconds, says):
+    config = config_of("model=dcgan", "dataset=shapes", "dataset.image_size=64", "trainer.steps=20000", *bound)
+    config["model"]["generator"]["width"] = 64
+    trainer = trainer_of(config)
+    told = session.too_slow(config, trainer, seconds)
+    assert [says in line for line in told] == ([True] if says else [])
+    if says:
+        assert "dataset.image_size=32 model.generator.width=32" in told[0]
+        config["dataset"]["path"] = "my_pictures"
+        assert "experiment=my_images_cpu" in session.too_slow(config, trainer, seconds)[0]
+
+
+class Slow:
+    """A trainer in the middle of a run that is bound by time: 40 of two minutes, at step 13."""
+
+    step, progress, seconds = 13, 1 / 3, 40.0
+
+
+class Book:
+    summary = {"metrics": {}}
+
+
+def test_the_bar_knows_the_time_that_bounds_a_run(monkeypatch):
+    teller = Teller(50, 20000, Book())
+    teller.bar.disable = False
+    monkeypatch.setattr(teller.bar, "update", lambda steps: None)
+    monkeypatch.setattr(teller.bar, "set_postfix_str", lambda text: None)
+    teller.tell(Slow())
+    assert teller.bar.total == 39
+    teller.bar.disable = True
+    teller.close()
+
+
+def test_the_screen_moves_while_a_step_is_long(capsys):
+    teller = Teller(50, 20000, Book(), seconds_between_lines=0.0)
+    teller.bar.disable = True
+    teller.follow(Slow())
+    time.sleep(1.2)
+    teller.close()
+    assert capsys.readouterr().out.startswith("step 13/20000")
+
+
+def test_what_takes_long_says_so_and_what_does_not_is_silent():
+    said = []
+    with waiting("Looking", first=5.0, say=said.append):
+        pass
+    assert said == []
+    with waiting("Looking", first=0.02, between=0.05, say=said.append):
+        time.sleep(0.2)
+    assert said[0] == "Looking ..."
+    assert said[1].startswith("Looking: 0 s so far")
+
+
+def test_a_short_run_is_judged_at_its_end(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["model=gan", "dataset=digits", "trainer.steps=12", "trainer.evaluate_samples=64", *QUICK]
+    assert cli.main(["train", *words, "hydra.run.dir=run"]) == 0
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert {figure["step"] for figure in summary["figures"].values()} == {12}
+    assert "judged at step 12" in capsys.readouterr().out
+    assert (tmp_path / "run" / "checkpoints" / "best.pt").is_file()
