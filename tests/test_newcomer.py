@@ -185,3 +185,30 @@ def test_a_short_run_is_judged_at_its_end(tmp_path, monkeypatch, capsys):
     assert {figure["step"] for figure in summary["figures"].values()} == {12}
     assert "judged at step 12" in capsys.readouterr().out
     assert (tmp_path / "run" / "checkpoints" / "best.pt").is_file()
+
+
+def test_composing_again_gives_what_composing_from_the_start_does(monkeypatch):
+    """And starts afresh only where a word reaches into a file, or a file is not whole without others."""
+    from gan_lab import config
+
+    starts = []
+    plain = config.compose
+    monkeypatch.setattr(config, "compose", lambda words: starts.append(words) or plain(words))
+    for group in ("model", "loss", "dataset"):
+        for name in ("cgan", "pix2pix", "hinge", "wgan_gp", "shapes", "ring8"):
+            if (ROOT / "conf" / group / f"{name}.yaml").is_file():
+                words = ["loss/view=[diff_augment]", f"{group}={name}"][group == "loss" :]
+                try:
+                    whole = plain(words)
+                except ConfigError as error:
+                    with pytest.raises(ConfigError, match=re.escape(str(error))):
+                        config.recompose(words)
+                else:
+                    assert config.recompose(words) == whole
+    assert starts == []
+    folder = ["dataset=folder", "++dataset.path=made-up"]
+    assert config.recompose(folder) == plain(folder)
+    assert starts == []
+    for words in (["dataset=degraded"], ["experiment=ring8"], ["loss/penalty=[r1]", "loss=hinge"], ["seed=3"]):
+        assert config.recompose(words) == plain(words)
+    assert len(starts) == 4

@@ -2,8 +2,10 @@
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +128,10 @@ def tell_class(key: str, target: str) -> None:
 
 def tell_fits(group: str, words: list[str], other: str, folders: list[Path]) -> None:
     """Which choices of another group compose with this one, as `compat` answers for each of them."""
-    found = answers(group, words, other, folders)
+    from gan_lab.logbook import waiting
+
+    with waiting(f"Asking which {plural(other)} fit", say=partial(print, file=sys.stderr)):
+        found = answers(group, words, other, folders)
     fitting = [each for each, answer in found.items() if answer == []]
     print(f"{plural(other)} that fit: {', '.join(fitting) or 'none'}")
     unknown = [each for each, answer in found.items() if answer is None]
