@@ -20,7 +20,7 @@ SHARE = 0.1  # of a run's time that judging may take before somebody says so
 
 
 class Evaluator:
-    """Judges averaged weights every `every` rounds and at the end, against training data, with `count` samples.
+    """Judges averaged weights every `every` rounds, a shorter run at its end: training data against `count` samples.
 
     The checkpoint whose figure `metric` is the best so far is kept as best.pt. After `patience` judgements without a
     better one it asks the trainer to stop. All that it remembers is the summary's `best`, so that a resumed run goes
@@ -44,10 +44,7 @@ class Evaluator:
         self.seconds, self.started, self.ended = 0.0, time.monotonic(), None
 
     def tell(self, trainer: Trainer) -> None:
-        if trainer.step % self.every and trainer.progress < 1:  # where a run was cut is no place of its own
-            return
-        if trainer.step % self.every and (cost := self.cost(trainer)) > max(LAST, SHARE * trainer.seconds):
-            self.say(f"The last step is not judged, which would take about {duration(cost)}: gan-lab evaluate does.")
+        if trainer.step % self.every and not self.is_short(trainer):  # the end of a run is no place of its own
             return
         began = time.monotonic()
         figures = self.figures(trainer)
@@ -59,9 +56,15 @@ class Evaluator:
             self.lose_patience(trainer)
         self.account(began)
 
-    def cost(self, trainer: Trainer) -> float:
-        """About how many seconds making the samples takes: a quarter of what training on as many did."""
-        return self.count / 4 * trainer.seconds / max(1, trainer.images)
+    def is_short(self, trainer: Trainer) -> bool:
+        """Whether a run is over before its first judgement was due, and one is no large part of what it took."""
+        if trainer.progress < 1 or trainer.step > self.every:
+            return False
+        cost = self.count / 4 * trainer.seconds / max(1, trainer.images)  # samples: a quarter of training on as many
+        if cost > max(LAST, SHARE * trainer.seconds):
+            self.say(f"Judging this run takes about {duration(cost)}, which gan-lab evaluate does when you want it.")
+            return False
+        return True
 
     def figures(self, trainer: Trainer) -> list[Figure]:
         """What is said of the averaged weights now."""

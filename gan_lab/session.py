@@ -19,7 +19,7 @@ from gan_lab.hparams import main_settings
 from gan_lab.loader import Loader
 from gan_lab.logbook import Logbook, Painter, Reporter, Saver, Teller, duration, memory, waiting
 from gan_lab.machine import device_of, is_resident, precision, precision_name, signals, translated, tune_process
-from gan_lab.models import Game
+from gan_lab.models import Game, SourceGame
 from gan_lab.player import Player, Seat
 from gan_lab.record import record
 from gan_lab.schedule import rate_of
@@ -359,6 +359,7 @@ def closing(run_dir: Path, trainer: Trainer, settings: Settings, judging: float 
         f"  the training {shown(run_dir / 'progress.gif')}" if grids else "",
         f"  curves       {typed('tensorboard')} --logdir {shown(run_dir.parent)}",
         f"  more samples {gan_lab} sample {place}",
+        f"  translate    {gan_lab} translate {place} my_pictures out" if isinstance(trainer.game, SourceGame) else "",
         f"  train on     {gan_lab} resume {place} {more(trainer, settings)}",
     ]
     return "\n".join(line for line in lines if line)
