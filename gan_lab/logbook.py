@@ -45,19 +45,27 @@ class Logbook:
     def scalars(self, values: dict[str, float], step: int) -> None:
         """One report: to TensorBoard, to a row of metrics.csv and, as the last values, to the summary."""
         for name, value in values.items():
-            self.writer.add_scalar(name, value, step)
+            self.writer.add_scalar(tag_of(name), value, step)
+        self.note(values, step)
+
+    def note(self, values: dict[str, float], step: int) -> None:
+        """Values as a part of this step's row, and as the last ones of the summary."""
         self.table.add({"step": step, **{name: f"{value:.6g}" for name, value in values.items()}})
         self.summary["metrics"] = {**self.summary.get("metrics", {}), **values}
 
     def judged(self, figures: dict[str, dict], step: int, protocol: str) -> None:
         """One evaluation: values by name as in `scalars`, with the protocol in the row and in the summary."""
-        self.scalars({name: figure["value"] for name, figure in figures.items()}, step)
+        for name, figure in figures.items():
+            self.writer.add_scalar(f"{FIGURES}/{name}", figure["value"], step)
+        self.note({name: figure["value"] for name, figure in figures.items()}, step)
         self.table.add({"step": step, "protocol": protocol})
         self.summary["figures"] = {**self.summary.get("figures", {}), **figures}
 
     def picture(self, name: str, array, step: int, *, keep: bool = False) -> None:
-        """One picture, uint8 [H, W, 3]: to TensorBoard and, where it is one to keep, to samples/."""
-        self.writer.add_image(f"samples/{name}", array, step, dataformats="HWC")
+        """One picture, uint8 [H, W, 3]: to TensorBoard, with what it shows; where it is to be kept, to samples/ too."""
+        self.writer.file_writer.add_summary(
+            described(f"samples/{name}", array, SHOWS.get(name.rstrip("_0123456789"))), step
+        )
         if keep:
             (self.folder / "samples").mkdir(exist_ok=True)
             pictures.save_png(array, self.folder / "samples" / f"step-{step:08d}.png")
@@ -66,7 +74,9 @@ class Logbook:
         self.writer.add_text(name, text, step)
 
     def begin(self, settings: dict[str, str | float]) -> None:
-        """Tell TensorBoard's HPARAMS page the settings of a new run; its metrics there are the run's own scalars.
+        """Tell TensorBoard a new run's settings, for its HPARAMS page, and the chart with the losses of all players.
+
+        The metrics of that page are the run's own scalars.
 
         The page's `Experiment` is left out: TensorBoard takes that of one run, whichever it meets first, for all.
         """
@@ -74,6 +84,8 @@ class Logbook:
 
         _, start, _ = hparams(settings, {})
         self.writer.file_writer.add_summary(start)
+        every = "^" + tag_of("loss/") + "[^/]+/adversarial"
+        self.writer.add_custom_scalars({"losses": {"of all players": ["Multiline", [every]]}})
 
     def end(self, step: int) -> None:
         """Tell the page that the run is finished."""
@@ -98,6 +110,36 @@ class Logbook:
             chosen = frames[::every] if frames[-1] in frames[::every] else [*frames[::every], frames[-1]]
             pictures.save_gif(chosen, self.folder / "progress.gif", 0.2)
         self.writer.close()
+
+
+# TensorBoard sorts by tag: an underscore before letters on its page of time series, capitals first on that of HPARAMS.
+# So losses come first on the one and figures on the other, and both before the rest
+FIGURES = "Figures"
+SHOWN = {"shown_real": "real", "shown_fake": "fresh"}
+SHOWS = {
+    "fixed": "The same latents or sources at every step, with averaged weights; a column for each class or code.",
+    "fresh": "New samples at every step, with averaged weights.",
+    "real": "Real data, as it is played.",
+    "shown_real": "Real data as the discriminator sees it, after the views of the loss.",
+    "shown_fake": "Generated samples as the discriminator sees them, after the views of the loss.",
+    "rebuilt": "Pairs of a real image and what the encoder and the generator make of it.",
+    "levels": "The levels of the pyramid, from coarse to fine.",
+    "code": "One code varies from left to right; each row has other latents.",
+}
+
+
+def tag_of(name: str) -> str:
+    """The name of a value in TensorBoard: losses with an underscore in front, so that they come first."""
+    return f"_{name}" if name.startswith("loss/") else name
+
+
+def described(tag: str, array, description: str | None):
+    """TensorBoard's summary of a picture, uint8 [H, W, 3], with a sentence that its card shows on request."""
+    from torch.utils.tensorboard.summary import image
+
+    summary = image(tag, array, dataformats="HWC")
+    summary.value[0].metadata.summary_description = description or ""
+    return summary
 
 
 class Table:
@@ -175,6 +217,8 @@ class Painter:
         with game.using(dict(trainer.ema.networks)):
             latents = game.draw_latents(range(self.count))
             views = game.preview(self.batch, latents, trainer.step)
+            unchanged = [k for k, of in SHOWN.items() if k in views and torch.equal(views[k], views[of])]
+            views = {k: v for k, v in views.items() if k not in unchanged}  # no view of the loss changes these
             drawn = self.dataset.draw({k: v.float() for k, v in views.items()}, game.critic)
         for i, (name, array) in enumerate(drawn.items()):
             self.book.picture(name, array, trainer.step, keep=i == 0)
