@@ -112,9 +112,8 @@ class Logbook:
         self.writer.close()
 
 
-# TensorBoard sorts by tag: an underscore before letters on its page of time series, capitals first on that of HPARAMS.
-# So losses come first on the one and figures on the other, and both before the rest
-FIGURES = "Figures"
+# TensorBoard sorts all its pages by tag, capitals before the rest, and its page HPARAMS shows the first five
+FIGURES, LOSSES = "Figures", "Losses"
 SHOWN = {"shown_real": "real", "shown_fake": "fresh"}
 SHOWS = {
     "fixed": "The same latents or sources at every step, with averaged weights; a column for each class or code.",
@@ -129,8 +128,8 @@ SHOWS = {
 
 
 def tag_of(name: str) -> str:
-    """The name of a value in TensorBoard: losses with an underscore in front, so that they come first."""
-    return f"_{name}" if name.startswith("loss/") else name
+    """The name of a value in TensorBoard: losses with a capital, so that they come before the rest."""
+    return f"{LOSSES}/{name.removeprefix('loss/')}" if name.startswith("loss/") else name
 
 
 def described(tag: str, array, description: str | None):
