@@ -4,7 +4,8 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,31 @@ SENTENCE_END = re.compile(r"(?<=\.)(?<!\bal\.)(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bcf
 def own_folders() -> list[Path]:
     """The user's own folders of YAML that the environment names."""
     return [Path(p).expanduser().absolute() for p in os.environ.get("GAN_LAB_CONFIG_DIR", "").split(os.pathsep) if p]
+
+
+@contextmanager
+def with_own_folders(argv: list[str]) -> Iterator[list[str]]:
+    """The words without `--config-dir DIR`, whose folder counts meanwhile as one of the environment."""
+    rest, folders, words = [], [], iter(argv)
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option not in ("--config-dir", "-cd"):
+            rest.append(word)
+            continue
+        given = value if equals else next(words, "")
+        folder = Path(given).expanduser().absolute()
+        if not given or not folder.is_dir():
+            raise ConfigError(f"--config-dir: there is no folder {given!r}")
+        folders.append(str(folder))
+    before = os.environ.get("GAN_LAB_CONFIG_DIR")
+    try:
+        if folders:
+            os.environ["GAN_LAB_CONFIG_DIR"] = os.pathsep.join([*([before] if before else []), *folders])
+        yield rest
+    finally:
+        if folders:
+            os.environ.pop("GAN_LAB_CONFIG_DIR")
+            os.environ.update({"GAN_LAB_CONFIG_DIR": before} if before else {})
 
 
 def groups() -> list[str]:

@@ -212,3 +212,64 @@ def test_composing_again_gives_what_composing_from_the_start_does(monkeypatch):
     for words in (["dataset=degraded"], ["experiment=ring8"], ["loss/penalty=[r1]", "loss=hinge"], ["seed=3"]):
         assert config.recompose(words) == plain(words)
     assert len(starts) == 4
+
+
+# ---- something of one's own -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mygan(tmp_path, monkeypatch):
+    """The files of the README's own variant, as they stand there: a package without __init__.py, and YAML."""
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    for place, text in re.findall(r"^```\w+\n# (my\S+)\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    yield "mygan"
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mygan"]:
+        del sys.modules[name]
+
+
+def test_the_readmes_own_network_and_loss_train_as_they_stand(mygan, tmp_path):
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^gan-lab (train --config-dir my_conf .*)$", page, re.MULTILINE)
+    assert "loss=myloss" in line and "model=mygan" in line
+    assert not (tmp_path / "mygan" / "__init__.py").exists()
+    quick = ["trainer.steps=2", "trainer.batch_size=8", "trainer.threads=1", "hydra.run.dir=run"]
+    assert cli.main([*line.split(), *quick]) == 0
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["step"] == 2
+
+
+def test_ls_and_show_know_a_folder_of_ones_own(mygan, capsys):
+    assert cli.main(["ls", "models", "--config-dir", "my_conf"]) == 0
+    assert "mygan" in capsys.readouterr().out
+    assert cli.main(["show", "loss/myloss", "--config-dir=my_conf", "trust=[mygan]"]) == 0
+    assert "models that fit: " in capsys.readouterr().out
+    assert cli.main(["ls", "models"]) == 0
+    assert "mygan" not in capsys.readouterr().out
+    assert cli.main(["ls", "models", "--config-dir", "nowhere"]) == 2
+    assert "there is no folder 'nowhere'" in capsys.readouterr().err
+
+
+# ---- papers -----------------------------------------------------------------------------------------------------
+
+PAPERS = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")
+
+
+def test_every_experiment_of_a_paper_stands_on_its_page():
+    told = {}
+    for path in (ROOT / "conf" / "experiment").glob("*.yaml"):
+        head = path.read_text(encoding="utf-8").split("defaults:")[0]
+        if "arXiv" in head or " et al. " in head:
+            told[path.stem] = f"| `{path.stem}` |" in PAPERS
+    assert [name for name, stands in told.items() if not stands] == []
+    rows = re.findall(r"^\| `(\w+)` \|", PAPERS, re.MULTILINE)
+    assert [name for name in rows if not (ROOT / "conf" / "experiment" / f"{name}.yaml").is_file()] == []
+
+
+def test_each_row_says_a_figure_with_its_protocol_or_that_none_was_read():
+    rows = [line.split("|")[1:-1] for line in PAPERS.splitlines() if line.startswith("| `")]
+    assert len(rows) > 20
+    for name, paper, figure, expected in rows:
+        assert re.search(r"\[.+\]\(http|section|algorithm|figure", paper), name
+        assert figure.strip() and re.search("not trained here|here:", expected), name

@@ -9,18 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gan_lab.choices import CONF, CONFIG, choices, find_file, find_run, own_folders
+from gan_lab.choices import CONF, CONFIG, choices, find_file, find_run, own_folders, with_own_folders
 from gan_lab.commands.ls import columns, plural
 from gan_lab.errors import ConfigError
 from gan_lab.options import parse
 
-USAGE = """usage: gan-lab show PART [trust=[mypackage]]
+USAGE = """usage: gan-lab show PART [trust=[mypackage]] [--config-dir DIR]
        gan-lab show run RUN [changed=true]
 
   PART          a name such as model/dcgan, loss/hinge, experiment/ring8, dcgan where one group has it, or a YAML file:
                 its text, its source, the class that it builds, and what composes with it
   RUN           a run's directory: each value of its configuration, and the file or command line it came from
   changed=true  only what the experiment, the command line or a resume changed
+  --config-dir  a folder of your own YAML, in which parts are looked for too
   trust=[...]   packages of your own that the YAML names
 
 Exit codes: 0 shown, 2 a wrong word, 4 a run that is not there or cannot be read."""
@@ -44,6 +45,11 @@ class RunOptions:
 
 
 def main(argv: list[str]) -> None:
+    with with_own_folders(argv) as words:
+        show(words)
+
+
+def show(argv: list[str]) -> None:
     if not argv or {"-h", "--help"} & set(argv):
         return print(USAGE)
     if argv[0] == "run":
