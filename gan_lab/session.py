@@ -329,8 +329,8 @@ def too_slow(config: dict, trainer: Trainer, seconds: float) -> list[str]:
     is_wide = lambda node: isinstance(node, dict) and "width" in node
     parts = {name: node["width"] for name, node in config["model"].items() if is_wide(node)}
     less += [f"model.{name}.width={width // 2}" for name, width in parts.items() if width >= 32]
-    if "path" in config["dataset"] and trainer.world.device.type == "cpu":
-        less = [f"experiment=my_images_cpu, or {' '.join(less)}" if less else "experiment=my_images_cpu"]
+    if "path" in config["dataset"] and isinstance(sides, int) and sides > 32 and trainer.world.device.type == "cpu":
+        less = [f"experiment=my_images_cpu, or {' '.join(less)}"]
     return [f"{first} Fewer pixels and narrower networks are faster: {' '.join(less)}" if less else first]
 
 
