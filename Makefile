@@ -1,5 +1,6 @@
 # Each target makes the environment that it needs: the active one ($VIRTUAL_ENV) if there is one, else .venv.
-# Nothing is installed twice unless pyproject.toml changed. Options: PYTHON=python3.12, VENV=dir, ARGS='...'.
+# Nothing is installed twice unless pyproject.toml changed. Options: PYTHON=python3.12, VENV=dir, ARGS='...', and CPU=1 for
+# PyTorch's build without CUDA, which is small, from TORCH_INDEX.
 
 ifdef VIRTUAL_ENV
 VENV = $(VIRTUAL_ENV)
@@ -18,13 +19,20 @@ installed = test "`cat "$(VENV)/.gan-lab-$(1)" 2>&1`" = "`pwd`" && \
   test -z "`find pyproject.toml -newer "$(VENV)/.gan-lab-$(1)" 2>&1`"
 note = pwd > "$(VENV)/.gan-lab-$(1)"
 
-.PHONY: help setup setup-dev environment demo test check bench proofs mutants soak clean
+# pip with one line on the screen; its output goes to install.log
+install = $(PY) scripts/quietly.py "Installing $(1)" "$(VENV)/install.log" $(PY) -m pip install $(2)
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+HAS_TORCH = 'import importlib.util, sys; sys.exit(not importlib.util.find_spec("torch"))'
+CPU_FAILED = "There may be no CPU build for this system: leave out CPU=1, or name another index: TORCH_INDEX=URL"
+SIZE = "PyTorch for Linux brings CUDA: about 3 GB to download, 6 GB on disk. Without an NVIDIA GPU, stop and add CPU=1."
+
+.PHONY: help setup setup-dev environment torch demo test check bench proofs mutants soak clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
-setup: environment ## install gan-lab and what it needs
-	@$(call installed,base) || { $(PY) -m pip install --editable . && $(call note,base); }
+setup: environment torch ## install gan-lab and what it needs; CPU=1: without CUDA
+	@$(call installed,base) || { $(call install,gan-lab,--editable .) && $(call note,base); }
 
 demo: setup ## train a small DCGAN on handwritten digits, in about a minute
 	@$(PY) -m gan_lab train $(ARGS)
@@ -54,8 +62,19 @@ clean: ## remove what building and testing left behind; outputs/ and .venv stay
 	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	@find gan_lab scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-setup-dev: environment
-	@$(call installed,dev) || { $(PY) -m pip install --editable '.[dev]' && $(call note,base) && $(call note,dev); }
+setup-dev: environment torch
+	@$(call installed,dev) || { \
+	  $(call install,gan-lab and its test tools,--editable '.[dev]') && $(call note,base) && $(call note,dev); \
+	}
+
+# What is large is said before it is downloaded, and CPU=1 takes the small build first, which pip then keeps
+torch: environment
+	@$(PY) -c $(HAS_TORCH) || { \
+	  if test -n "$(CPU)"; then \
+	    $(call install,PyTorch for the CPU (about 200 MB),torch torchvision --index-url $(TORCH_INDEX)) || \
+	    { echo $(CPU_FAILED) >&2; exit 1; }; \
+	  elif test "`uname -s`" = Linux; then echo $(SIZE); fi; \
+	}
 
 environment:
 	@test -x $(PY) || { \

@@ -1,9 +1,12 @@
-"""Where the configuration lies, what each of its groups offers, and which word was probably meant."""
+"""Where the configuration lies, what its groups offer, which word was meant, and how a command is typed here."""
 
 import os
 import re
 import shlex
-from collections.abc import Iterable
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 
@@ -19,6 +22,31 @@ SENTENCE_END = re.compile(r"(?<=\.)(?<!\bal\.)(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bcf
 def own_folders() -> list[Path]:
     """The user's own folders of YAML that the environment names."""
     return [place(p).absolute() for p in os.environ.get("GAN_LAB_CONFIG_DIR", "").split(os.pathsep) if p]
+
+
+@contextmanager
+def with_own_folders(argv: list[str]) -> Iterator[list[str]]:
+    """The words without `--config-dir DIR`, whose folder counts meanwhile as one of the environment."""
+    rest, folders, words = [], [], iter(argv)
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option not in ("--config-dir", "-cd"):
+            rest.append(word)
+            continue
+        given = value if equals else next(words, "")
+        folder = place(given).absolute()
+        if not given or not folder.is_dir():
+            raise ConfigError(f"--config-dir: there is no folder {given!r}")
+        folders.append(str(folder))
+    before = os.environ.get("GAN_LAB_CONFIG_DIR")
+    try:
+        if folders:
+            os.environ["GAN_LAB_CONFIG_DIR"] = os.pathsep.join([*([before] if before else []), *folders])
+        yield rest
+    finally:
+        if folders:
+            os.environ.pop("GAN_LAB_CONFIG_DIR")
+            os.environ.update({"GAN_LAB_CONFIG_DIR": before} if before else {})
 
 
 def groups() -> list[str]:
@@ -119,6 +147,15 @@ def shown(path: Path) -> str:
     except ValueError:
         path = path.resolve()
     return shlex.quote(str(path))
+
+
+def typed(program: str) -> str:
+    """A program of this environment as a person would type it from here: by its path where the shell finds another."""
+    own = Path(sys.executable).parent / program
+    found = shutil.which(program)
+    if not own.exists() or (found and Path(found).resolve() == own.resolve()):
+        return program
+    return shlex.quote(str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own))
 
 
 def meant(word: str, known: Iterable[str]) -> str:

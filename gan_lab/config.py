@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,48 @@ def compose(overrides: list[str]) -> dict[str, Any]:
         raise
     except Exception as error:
         raise explained(error) from error
+
+
+def recompose(words: list[str]) -> dict[str, Any]:
+    """What `compose` gives for these words, in a hundredth of its time where they only choose whole files.
+
+    The rest of the words is composed once; a file without a defaults list or a package of its own then takes its place.
+    """
+    chosen = {word.partition("=")[0]: plain_file(*word.partition("=")[::2]) for word in words}
+    swaps = {group: file for group, file in chosen.items() if file}
+    marked = [word for word in words if word.startswith("++")]
+    rest = [word for word in words if word.partition("=")[0] not in swaps and word not in marked]
+    inner = [word.partition("=")[0] for word in rest if not word.startswith("trust=")]
+    if any(
+        "/" not in group or group.partition("/")[0] in swaps for group in inner
+    ):  # it may reach into a swapped group
+        return compose(words)
+    config = copy.deepcopy(base(tuple(rest), tuple(OwnFolders.folders)))
+    with flag_override(config, "struct", False):
+        for group, file in swaps.items():
+            config[group] = OmegaConf.load(file)
+        for key, value in parsed(marked):
+            OmegaConf.update(config, key, value, force_add=True)
+    return checked(config)
+
+
+def plain_file(group: str, name: str) -> Path | None:
+    """The YAML of a choice, if it stands alone and its group has no inner one that the defaults fill."""
+    files = [folder / group / f"{name}.yaml" for folder in (*OwnFolders.folders, CONF)]
+    file = next((file for file in files if file.is_file()), None)
+    is_plain = file and not re.search(r"^defaults:|^#\s*@package", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return file if is_plain and group != "experiment" else None
+
+
+@cache
+def base(words: tuple[str, ...], folders: tuple[Path, ...]) -> DictConfig:
+    """What every choice is laid over: composed from these words, in these folders, and not to be changed."""
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        config = hydra.compose("config", list(words), return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    with flag_override(config, ["struct", "readonly"], False):
+        config.pop("hydra")
+    return config
 
 
 def checked(config: DictConfig) -> dict[str, Any]:

@@ -8,18 +8,19 @@ from gan_lab import checkpoint
 from gan_lab.datasets import Dataset
 from gan_lab.errors import ConfigError, DataError
 from gan_lab.evaluation import Judge, drawn, extractor_of, materials, split_of
-from gan_lab.logbook import Logbook
+from gan_lab.logbook import Logbook, duration
 from gan_lab.metrics import Figure, lower_is_better
 from gan_lab.settings import Trainer as Settings
 from gan_lab.trainer import Trainer
 
 FIRST_SEED = 10_000_000  # of the latents, the same each time; no report uses them
 REFERENCE = 10_000  # real pictures to judge against, at most
+LAST = 30.0  # seconds that judging the last step may take in any case
 SHARE = 0.1  # of a run's time that judging may take before somebody says so
 
 
 class Evaluator:
-    """Judges averaged weights every `every` rounds, against training data, with `count` samples.
+    """Judges averaged weights every `every` rounds, a shorter run at its end: training data against `count` samples.
 
     The checkpoint whose figure `metric` is the best so far is kept as best.pt. After `patience` judgements without a
     better one it asks the trainer to stop. All that it remembers is the summary's `best`, so that a resumed run goes
@@ -43,7 +44,7 @@ class Evaluator:
         self.seconds, self.started, self.ended = 0.0, time.monotonic(), None
 
     def tell(self, trainer: Trainer) -> None:
-        if trainer.step % self.every:  # the end of a run that was cut is no place of its own
+        if trainer.step % self.every and not self.is_short(trainer):  # the end of a run is no place of its own
             return
         began = time.monotonic()
         try:
@@ -58,6 +59,16 @@ class Evaluator:
             self.keep_best(told[self.metric], trainer)
             self.lose_patience(trainer)
         self.account(began)
+
+    def is_short(self, trainer: Trainer) -> bool:
+        """Whether a run is over before its first judgement was due, and one is no large part of what it took."""
+        if trainer.progress < 1 or trainer.step > self.every:
+            return False
+        cost = self.count / 4 * trainer.seconds / max(1, trainer.images)  # samples: a quarter of training on as many
+        if cost > max(LAST, SHARE * trainer.seconds):
+            self.say(f"Judging this run takes about {duration(cost)}, which gan-lab evaluate does when you want it.")
+            return False
+        return True
 
     def figures(self, trainer: Trainer) -> list[Figure]:
         """What is said of the averaged weights now."""

@@ -10,7 +10,7 @@ from typing import Any
 from gan_lab import compat
 from gan_lab.build import build_dataset, build_game, resolve
 from gan_lab.choices import choices
-from gan_lab.config import compose
+from gan_lab.config import compose, recompose
 from gan_lab.datasets import Dataset
 from gan_lab.errors import ConfigError, DataError
 from gan_lab.nested import levels
@@ -80,7 +80,7 @@ def built(node_and_trust: str) -> Dataset:
 def composed(words: list[str]) -> dict[str, Any]:
     """The configuration, with texts for what its dataset leaves open, such as a path."""
     try:
-        return compose(words)
+        return recompose(words)
     except ConfigError as error:
         gaps = GAP.findall(str(error))
         if not gaps:

@@ -4,8 +4,10 @@ import csv
 import json
 import os
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -59,13 +61,19 @@ class Logbook:
     def scalars(self, values: dict[str, float], step: int) -> None:
         """One report: to TensorBoard, to a row of metrics.csv and, as the last values, to the summary."""
         for name, value in values.items():
-            self.writer.add_scalar(name, value, step)
+            self.writer.add_scalar(tag_of(name), value, step)
+        self.note(values, step)
+
+    def note(self, values: dict[str, float], step: int) -> None:
+        """Values as a part of this step's row, and as the last ones of the summary."""
         self.table.add({"step": step, **{name: f"{value:.6g}" for name, value in values.items()}})
         self.summary["metrics"] = {**self.summary.get("metrics", {}), **values}
 
     def judged(self, figures: dict[str, dict], step: int, protocol: str) -> None:
         """One evaluation: values by name as in `scalars`, with the protocol in the row and in the summary."""
-        self.scalars({name: figure["value"] for name, figure in figures.items()}, step)
+        for name, figure in figures.items():
+            self.writer.add_scalar(f"{FIGURES}/{name}", figure["value"], step)
+        self.note({name: figure["value"] for name, figure in figures.items()}, step)
         self.table.add({"step": step, "protocol": protocol})
         self.summary["figures"] = {**self.summary.get("figures", {}), **figures}
 
@@ -76,8 +84,10 @@ class Logbook:
         return (self.folder / "samples" / f"step-{step:08d}.png").is_file()
 
     def picture(self, name: str, array, step: int, *, keep: bool = False) -> None:
-        """One picture, uint8 [H, W, 3]: to TensorBoard and, where it is one to keep, to samples/."""
-        self.writer.add_image(f"samples/{name}", array, step, dataformats="HWC")
+        """One picture, uint8 [H, W, 3]: to TensorBoard, with what it shows; where it is to be kept, to samples/ too."""
+        self.writer.file_writer.add_summary(
+            described(f"samples/{name}", array, SHOWS.get(name.rstrip("_0123456789"))), step
+        )
         if keep:
             (self.folder / "samples").mkdir(exist_ok=True)
             pictures.save_png(array, self.folder / "samples" / f"step-{step:08d}.png")
@@ -86,7 +96,9 @@ class Logbook:
         self.writer.add_text(name, text, step)
 
     def begin(self, settings: dict[str, str | float]) -> None:
-        """Tell TensorBoard's HPARAMS page the settings of a new run; its metrics there are the run's own scalars.
+        """Tell TensorBoard a new run's settings, for its HPARAMS page, and the chart with the losses of all players.
+
+        The metrics of that page are the run's own scalars.
 
         The page's `Experiment` is left out: TensorBoard takes that of one run, whichever it meets first, for all.
         """
@@ -94,6 +106,8 @@ class Logbook:
 
         _, start, _ = hparams(settings, {})
         self.writer.file_writer.add_summary(start)
+        every = "^" + tag_of("loss/") + "[^/]+/adversarial"
+        self.writer.add_custom_scalars({"losses": {"of all players": ["Multiline", [every]]}})
 
     def end(self, step: int) -> None:
         """Tell the page that the run is finished."""
@@ -121,6 +135,35 @@ class Logbook:
             every = -(-len(frames) // 100)
             chosen = frames[::every] if frames[-1] in frames[::every] else [*frames[::every], frames[-1]]
             pictures.save_gif(chosen, self.folder / "progress.gif", 0.2)
+
+
+# TensorBoard sorts all its pages by tag, capitals before the rest, and its page HPARAMS shows the first five
+FIGURES, LOSSES = "Figures", "Losses"
+SHOWN = {"shown_real": "real", "shown_fake": "fresh"}
+SHOWS = {
+    "fixed": "The same latents or sources at every step, with averaged weights; a column for each class or code.",
+    "fresh": "New samples at every step, with averaged weights.",
+    "real": "Real data, as it is played.",
+    "shown_real": "Real data as the discriminator sees it, after the views of the loss.",
+    "shown_fake": "Generated samples as the discriminator sees them, after the views of the loss.",
+    "rebuilt": "Pairs of a real image and what the encoder and the generator make of it.",
+    "levels": "The levels of the pyramid, from coarse to fine.",
+    "code": "One code varies from left to right; each row has other latents.",
+}
+
+
+def tag_of(name: str) -> str:
+    """The name of a value in TensorBoard: losses with a capital, so that they come before the rest."""
+    return f"{LOSSES}/{name.removeprefix('loss/')}" if name.startswith("loss/") else name
+
+
+def described(tag: str, array, description: str | None):
+    """TensorBoard's summary of a picture, uint8 [H, W, 3], with a sentence that its card shows on request."""
+    from torch.utils.tensorboard.summary import image
+
+    summary = image(tag, array, dataformats="HWC")
+    summary.value[0].metadata.summary_description = description or ""
+    return summary
 
 
 class Table:
@@ -203,6 +246,8 @@ class Painter:
         with game.using(dict(trainer.ema.networks)):
             latents = game.draw_latents(range(self.count))
             views = game.preview(self.batch, latents, trainer.step)
+            unchanged = [k for k, of in SHOWN.items() if k in views and torch.equal(views[k], views[of])]
+            views = {k: v for k, v in views.items() if k not in unchanged}  # no view of the loss changes these
             drawn = self.dataset.draw({k: v.float() for k, v in views.items()}, game.critic)
         for i, (name, array) in enumerate(drawn.items()):
             self.book.picture(name, array, trainer.step, keep=i == 0)
@@ -272,26 +317,44 @@ PAUSES = (1.0, 5.0, 20.0)  # seconds
 
 
 class Teller:
-    """Progress on the screen: a bar with the time that is left on a terminal, plain lines otherwise."""
+    """Progress on the screen: a bar with the time that is left on a terminal, plain lines otherwise.
+
+    While it follows a trainer it looks by itself every second, so that the screen moves also where a step is long.
+    """
 
     def __init__(self, every: int, total: int | None, book: Logbook, seconds_between_lines: float = 10.0):
         self.every, self.total, self.book, self.between = every, total, book, seconds_between_lines
         self.bar = tqdm(total=total, unit="step", disable=None, dynamic_ncols=True, file=sys.stderr, leave=False)
-        self.last_line = time.monotonic()
+        self.last_line, self.lock, self.closed = time.monotonic(), threading.Lock(), threading.Event()
+
+    def follow(self, trainer) -> None:
+        """Look at this trainer every second until `close`."""
+
+        def look():
+            while not self.closed.wait(1.0):
+                self.show(trainer)
+
+        threading.Thread(target=look, daemon=True).start()
 
     def tell(self, trainer) -> None:
+        self.show(trainer, is_last=trainer.progress >= 1)
+
+    def show(self, trainer, is_last: bool = False) -> None:
+        step, progress = trainer.step, trainer.progress
         values = self.book.summary.get("metrics", {})
         terms = [f"{short(name)} {values[name]:.3g}" for name in values if name.startswith("loss/")]
         speed = values.get("speed/images_per_second")
         terms += [f"{speed:,.0f} img/s"] if speed else []
-        if not self.bar.disable:
-            self.bar.update(trainer.step - self.bar.n)
-            self.bar.set_postfix_str(", ".join(terms))
-        elif time.monotonic() - self.last_line >= self.between or trainer.progress >= 1:
-            self.last_line = time.monotonic()
-            left = trainer.seconds * max(0.0, 1 / trainer.progress - 1) if trainer.progress else 0.0
-            of = f"/{self.total}" if self.total else ""
-            self.say(f"step {trainer.step}{of}  {', '.join(terms)}  {duration(left)} left")
+        with self.lock:
+            if not self.bar.disable:
+                self.bar.total = round(step / progress) if progress else self.total  # that of the nearer bound
+                self.bar.update(step - self.bar.n)
+                self.bar.set_postfix_str(", ".join(terms))
+            elif is_last or time.monotonic() - self.last_line >= self.between:
+                self.last_line = time.monotonic()
+                of = f"/{self.total}" if self.total else ""
+                left = f"  {duration(trainer.seconds * max(0.0, 1 / progress - 1))} left" if progress else ""
+                self.say(f"step {step}{of}  {', '.join(terms)}{left}")
 
     def say(self, line: str) -> None:
         """A line that does not disturb the bar."""
@@ -299,7 +362,26 @@ class Teller:
         sys.stdout.flush()
 
     def close(self) -> None:
+        self.closed.set()
         self.bar.close()
+
+
+@contextmanager
+def waiting(what: str, first: float = 3.0, between: float = 10.0, say: Callable[[str], None] = print) -> Iterator[None]:
+    """Say what is going on where it takes longer than `first` seconds, and every `between` that it still is."""
+    over, started = threading.Event(), time.monotonic()
+
+    def speak():
+        if not over.wait(first):
+            say(f"{what} ...")
+        while not over.wait(between):
+            say(f"{what}: {duration(time.monotonic() - started)} so far")
+
+    threading.Thread(target=speak, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def short(name):

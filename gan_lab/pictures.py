@@ -26,7 +26,7 @@ MARGIN = 40  # pixels around a plot, for numbers and legend
 # ---- pictures -------------------------------------------------------------------------------------------------------
 
 
-def grid(images: Tensor, columns: int | None = None, padding: int = 2, least_width: int = 256) -> np.ndarray:
+def grid(images: Tensor, columns: int | None = None, padding: int = 2, least_width: int = 512) -> np.ndarray:
     """Images [N, C, H, W] in [-1, 1], side by side as uint8 [H, W, 3]; small ones are enlarged.
 
     One channel is grey and three are colours; more are several pictures that were packed into one.

@@ -5,17 +5,18 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 
-from gan_lab import checkpoint, schema
+from gan_lab import checkpoint, pictures, schema
 from gan_lab.build import build_dataset, build_game
-from gan_lab.choices import find_run, meant
+from gan_lab.choices import find_run, meant, shown
 from gan_lab.datasets import Dataset
 from gan_lab.ema import Ema
 from gan_lab.errors import CheckpointError, ConfigError, DataError, ResourceError
 from gan_lab.logbook import read_json
 from gan_lab.nested import levels, with_known
-from gan_lab.stored import CONFIG, are_names, checked_state, config_of, place, shortened, start_of
+from gan_lab.stored import CONFIG, are_names, checked_state, config_of, place, rows_of, shortened, start_of
 
 
 class Run:
@@ -41,6 +42,19 @@ class Run:
         self.config = {**config_of(self.folder), "trust": list(trust)}
         self.summary = read_json(self.folder / "summary.json")
         self.which, self.weights, self.device = checkpoint, weights, device_of(device)
+
+    def __repr__(self) -> str:
+        """Where it lies, how far it came, and its last figures."""
+        status, step = self.summary.get("status", "not started"), self.summary.get("step", 0)
+        figures = [f"{name} {figure['value']:.4g}" for name, figure in self.summary.get("figures", {}).items()]
+        return f"Run({', '.join([f'{shown(self.folder)!r}', f'{status} at step {step:,}', *figures])})"
+
+    @property
+    def metrics(self) -> dict[str, list[float]]:
+        """What the run logged, a list for each column of metrics.csv, nan where a row has none: for plots."""
+        rows = rows_of(self.folder)
+        names = [name for name in (rows[0] if rows else ()) if name != "protocol"]
+        return {name: [float(row[name] or "nan") for row in rows] for name in names}
 
     @cached_property
     def state(self) -> dict:
@@ -143,10 +157,24 @@ class Run:
         parts = [self.game.sample(part.to(self.device)).float().cpu() for part in latents.split(batch_size)]
         return torch.cat(parts)
 
-    def sample(self, n: int = 16, seed: int = 0) -> Tensor:
-        """Images of the seeds seed ... seed + n - 1, [n, C, H, W] in [0, 1]; points [n, D] as they are."""
-        samples = self.generate(self.latents(range(seed, seed + n)))
+    def sample(
+        self, n: int = 16, seed: int = 0, *, label: str | int | None = None, attributes: Sequence[str] | None = None
+    ) -> Tensor:
+        """Images of the seeds seed ... seed + n - 1, [n, C, H, W] in [0, 1]; points [n, D] as they are.
+
+        Of a conditional run all of one class (`label`, by its name) or with these `attributes` and no others.
+        """
+        asked = ("label", [str(label)]) if label is not None else ("attributes", attributes)
+        condition = None if asked[1] is None else self.condition(*asked)
+        samples = self.generate(self.latents(range(seed, seed + n), condition))
         return samples.add(1).div(2).clamp(0, 1) if samples.dim() == 4 else samples
+
+    def grid(self, n: int = 16, seed: int = 0, **options) -> Image.Image:
+        """The samples of `sample`, which takes the same options, as one picture, which a notebook shows."""
+        samples = self.sample(n, seed, **options)
+        if samples.dim() == 4:
+            return Image.fromarray(pictures.grid(samples * 2 - 1))
+        return Image.fromarray(self.dataset.draw({"samples": samples})["samples"])
 
     def analyze(self, what: str, **options):
         """What a look of `gan_lab.analysis` finds, such as "interpolation": figures, pictures and notes."""

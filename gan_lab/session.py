@@ -1,5 +1,6 @@
 """One rank's run from a configuration to its last word: assembled, rehearsed, trained and written down."""
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ import torch
 
 from gan_lab import __version__, checkpoint, compat
 from gan_lab.build import build_dataset, build_game, build_optimizer, build_turns, tell
-from gan_lab.choices import shown
+from gan_lab.choices import shown, typed
 from gan_lab.datasets import Dataset
 from gan_lab.datasets.base import chosen
 from gan_lab.distributed import World
@@ -17,7 +18,7 @@ from gan_lab.errors import CheckpointError, ConfigError, DivergedError
 from gan_lab.evaluator import evaluator_of
 from gan_lab.hparams import main_settings
 from gan_lab.loader import Loader
-from gan_lab.logbook import Logbook, Painter, Reporter, Saver, Spared, Teller, attempted, duration, memory
+from gan_lab.logbook import Logbook, Painter, Reporter, Saver, Spared, Teller, attempted, duration, memory, waiting
 from gan_lab.machine import device_of, is_resident, precision, precision_name, signals, translated, tune_process
 from gan_lab.models import Game
 from gan_lab.nested import with_known
@@ -29,6 +30,9 @@ from gan_lab.trainer import Trainer
 from gan_lab.transfer import start_from
 from gan_lab.watch import SYMPTOMS, Diversity, Watch
 
+FEW_STEPS = 1000  # below which pictures show nothing, as a rule
+SLOW = 10.0  # seconds after which a rehearsal has seen enough
+LONG = 36 * 3600  # seconds that nobody waits for without having been asked
 WATCHED = (8, 64)  # samples whose diversity the watch looks at, at least and at most
 
 
@@ -61,7 +65,8 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
             begin(trainer, saver, settings) if not resume else None
             watch.attend(trainer, [Reporter(settings.log_every, None, watch), saver])
         return {}
-    evaluator = evaluator_of(config, settings, dataset, world.device)
+    with waiting("Preparing what judges the samples"):
+        evaluator = evaluator_of(config, settings, dataset, world.device)
     record(config, run_dir, overrides, dataset)
     facts = {"device": str(world.device), "devices": world.size, "precision": precision_name(trainer.amp)}
     book = Logbook(run_dir, step=trainer.step, facts={**facts, "version": __version__, "name": config["run"]["name"]})
@@ -97,6 +102,7 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
         if not resume:
             book.text("config", "```\n" + (run_dir / "config.yaml").read_text(encoding="utf-8") + "```")
             book.begin(main_settings(config, run_dir))
+        teller.follow(trainer)
         with signals(stop):
             catch_up(trainer, shows, book) if resume else begin(trainer, saver, settings)
             watch.attend(trainer, observers)
@@ -116,7 +122,7 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
         book.close()
     if received:
         book.summarise(signal=received[0])
-        say(f"Stopped at step {trainer.step} and saved. To go on: gan-lab resume {shown(run_dir)}")
+        say(f"Stopped at step {trainer.step} and saved. To go on: {typed('gan-lab')} resume {shown(run_dir)}")
     else:
         say(closing(run_dir, trainer, settings, evaluator.share if evaluator else 0.0))
     return book.summary
@@ -169,9 +175,11 @@ def dry_run(config: dict) -> None:
 def assemble(config: dict, world: World) -> tuple[Trainer, Dataset]:
     """The dataset, the game and the trainer of a configuration, on this rank's device; complaints come first."""
     settings = Settings(**config["trainer"])
-    dataset = build_dataset(config)
+    with waiting("Looking through the data"):
+        dataset = build_dataset(config)
     try:
-        game = build_game(config)
+        with waiting("Making the networks"):
+            game = build_game(config)
     except (MemoryError, RuntimeError) as error:
         raise translated(error, settings) from error
     parts = compat.Parts(dataset, game, settings, config["optimizer_overrides"], world.size, world.device.type)
@@ -181,17 +189,18 @@ def assemble(config: dict, world: World) -> tuple[Trainer, Dataset]:
     layout = torch.channels_last if settings.channels_last else torch.preserve_format
     try:
         game = game.to(world.device, memory_format=layout)
-        loader = Loader(
-            dataset,
-            settings.batch_size,
-            accumulate=settings.accumulate,
-            seed=config["seed"],
-            device=world.device,
-            rank=world.rank,
-            world_size=world.size,
-            resident=is_resident(settings, dataset, world.device),
-            workers=settings.workers,
-        )
+        with waiting("Reading the data"):
+            loader = Loader(
+                dataset,
+                settings.batch_size,
+                accumulate=settings.accumulate,
+                seed=config["seed"],
+                device=world.device,
+                rank=world.rank,
+                world_size=world.size,
+                resident=is_resident(settings, dataset, world.device),
+                workers=settings.workers,
+            )
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise translated(error, settings) from error
     if settings.compile:
@@ -265,12 +274,13 @@ def rehearse(trainer: Trainer, rounds: int = 3) -> float:
     trainer.game.train()
     times = []
     try:
-        for _ in range(rounds):
-            started = time.perf_counter()
-            trainer.round()
-            if trainer.world.device.type == "cuda":
-                torch.cuda.synchronize()
-            times.append(time.perf_counter() - started)
+        with waiting("Measuring how long a step takes here"):
+            while len(times) < rounds and sum(times) < SLOW:
+                started = time.perf_counter()
+                trainer.round()
+                if trainer.world.device.type == "cuda":
+                    torch.cuda.synchronize()
+                times.append(time.perf_counter() - started)
     except (MemoryError, RuntimeError) as error:
         known = translated(error, None)
         if known is not error:
@@ -280,7 +290,7 @@ def rehearse(trainer: Trainer, rounds: int = 3) -> float:
         raise
     trainer.forget()
     trainer.load_state_dict(before)
-    return min(times[1:])
+    return min(times[1:] or times)
 
 
 def clone(state):
@@ -330,7 +340,29 @@ def opening(config: dict, trainer: Trainer, dataset: Dataset, seconds: float | N
     left = seconds * (trainer.total - trainer.step)
     left = min(left, trainer.max_seconds - trainer.seconds) if trainer.max_seconds else left
     line += f": about {duration(left)} here."
-    return line + (" For a shorter look: trainer.max_minutes=5" if left > 600 else "")
+    line += " For a shorter look: trainer.max_minutes=5" if left > 600 else ""
+    return "\n".join([line, *too_slow(config, trainer, seconds)])
+
+
+def too_slow(config: dict, trainer: Trainer, seconds: float) -> list[str]:
+    """A sentence where the steps that fit into the time show nothing yet, or all of them take days; else none."""
+    left = trainer.max_seconds - trainer.seconds if trainer.max_seconds else None
+    fit = math.inf if left is None else left / max(seconds, 1e-9)
+    whole = trainer.total - trainer.step if trainer.total else math.inf
+    if fit < min(FEW_STEPS, whole):
+        first = f"Only about {fit:,.0f} steps fit into that time, which as a rule show noise and no pictures."
+    elif min(fit, whole) * seconds > LONG:
+        first = "That is days."
+    else:
+        return []
+    sides = config["dataset"].get("image_size")
+    less = ["dataset.image_size=32"] if isinstance(sides, int) and sides > 32 else []
+    is_wide = lambda node: isinstance(node, dict) and "width" in node
+    parts = {name: node["width"] for name, node in config["model"].items() if is_wide(node)}
+    less += [f"model.{name}.width={width // 2}" for name, width in parts.items() if width >= 32]
+    if "path" in config["dataset"] and isinstance(sides, int) and sides > 32 and trainer.world.device.type == "cpu":
+        less = [f"experiment=my_images_cpu, or {' '.join(less)}"]
+    return [f"{first} Fewer pixels and narrower networks are faster: {' '.join(less)}" if less else first]
 
 
 def more(trainer: Trainer, settings: Settings) -> str:
@@ -349,15 +381,16 @@ def more(trainer: Trainer, settings: Settings) -> str:
 
 def closing(run_dir: Path, trainer: Trainer, settings: Settings, judging: float = 0.0) -> str:
     """Where to look and what to type next."""
-    place = shown(run_dir)
+    place, gan_lab = shown(run_dir), typed("gan-lab")
     grids = sorted((run_dir / "samples").glob("step-*.png"))
     judged = f", {judging:.1%} of it for judging" if judging else ""
     lines = [
         f"Finished: {trainer.step:,} steps, {trainer.images:,} images in {duration(trainer.seconds)}{judged}.",
         f"  samples      {shown(grids[-1])}" if grids else "",
         f"  the training {shown(run_dir / 'progress.gif')}" if grids else "",
-        f"  curves       tensorboard --logdir {shown(run_dir.parent)}",
-        f"  more samples gan-lab sample {place}",
-        f"  train on     gan-lab resume {place} {more(trainer, settings)}",
+        f"  curves       {typed('tensorboard')} --logdir {shown(run_dir.parent)}",
+        f"  more samples {gan_lab} sample {place}",
+        f"  translate    {gan_lab} translate {place} my_pictures out" if trainer.game.translators else "",
+        f"  train on     {gan_lab} resume {place} {more(trainer, settings)}",
     ]
     return "\n".join(line for line in lines if line)

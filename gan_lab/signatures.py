@@ -175,14 +175,13 @@ def file_of(module: str) -> Path | None:
     """The source file of a module. Only a top-level name is given to Python to find, which imports nothing."""
     top, *rest = module.split(".")
     spec = find_spec(top) if top else None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+    if spec is None:
         return None
     if not rest:
-        return Path(spec.origin)
-    if spec.submodule_search_locations is None:
-        return None
-    path = Path(spec.submodule_search_locations[0], *rest)
-    return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
+        return Path(spec.origin) if (spec.origin or "").endswith(".py") else None
+    paths = [Path(place, *rest) for place in spec.submodule_search_locations or ()]  # several where no __init__.py is
+    files = (file for path in paths for file in (path / "__init__.py", path.with_suffix(".py")))
+    return next((file for file in files if file.is_file()), None)
 
 
 def signature(definition: Definition) -> Signature:

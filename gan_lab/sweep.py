@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_lab import checkpoint
-from gan_lab.choices import CONFIG
+from gan_lab.choices import CONFIG, typed
 from gan_lab.commands.ls import columns, main_values
 from gan_lab.config import Job
 from gan_lab.errors import CheckpointError, GanLabError, ResourceError
@@ -93,7 +93,7 @@ def end_sweep(place: Path) -> None:
         found = ", ".join(f"{number} of {len(rows)} jobs {status}" for status, number in counts.items())
         error = GanLabError(
             f"{found}; error.txt or log.txt in the directory of each says why\n"
-            f"  to run what is missing: gan-lab resume {shlex.quote(str(place))}"
+            f"  to run what is missing: {typed('gan-lab')} resume {shlex.quote(str(place))}"
         )
         codes = {entry.get("code", 1) for entry in missing}
         error.exit_code = codes.pop() if len(codes) == 1 else 1

@@ -8,6 +8,7 @@ import pytest
 import torch
 from helpers import config_of, names, words_for
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 import gan_lab
@@ -309,7 +310,10 @@ def test_the_command_writes_pictures_figures_and_their_protocol_and_overwrites_n
         }
         assert found["protocol"]["step"] == 2 and found["protocol"]["options"] == {"pairs": 3, "seeds": [3, 8]}
         assert (run / "analysis" / folder / "linear.png").is_file()
-        assert list((run / "analysis" / folder).glob("events.out.tfevents*"))
+        assert not list((run / "analysis").rglob("events.*")), "the run stays one on TensorBoard's list"
+    events = EventAccumulator(str(run)).Reload()
+    assert "analysis_interpolation/linear/unevenness" in events.Tags()["scalars"]
+    assert "analysis_interpolation/linear" in events.Tags()["images"]
     assert "Each row walks from one latent to another" in capsys.readouterr().out
 
 

@@ -1,6 +1,7 @@
 """TensorBoard's HPARAMS page: one session for each run, in the run's own event file, resumed or not."""
 
 import json
+import re
 import signal
 from types import SimpleNamespace
 
@@ -87,7 +88,7 @@ def test_a_run_is_one_session_with_its_settings_and_its_last_scalars(run):
     }
     metrics = json.loads((run / "summary.json").read_text())["metrics"]
     loss = "loss/generator/adversarial"
-    assert page.metrics()[loss] == pytest.approx(metrics[loss], rel=1e-5)
+    assert page.metrics()["Losses/generator/adversarial"] == pytest.approx(metrics[loss], rel=1e-5)
     assert page.groups[0].sessions[0].status == api_pb2.STATUS_SUCCESS
 
 
@@ -139,3 +140,33 @@ def test_settings_of_every_kind_become_texts_and_numbers():
 def test_without_hydras_files_a_part_is_known_by_its_class(tmp_path):
     settings = main_settings(config_of("loss=wgan_gp"), tmp_path)
     assert (settings["model"], settings["loss"], settings["optimizer"]) == ("GAN", "Wasserstein", "Adam")
+
+
+def test_figures_and_losses_come_before_the_rest(tmp_path):
+    words = "dataset=digits", "trainer.evaluate_every=2", "trainer.evaluate_samples=20"
+    launch.train(config_of(*STEPS, *words), tmp_path / "logs" / "run")
+    names = [info.name.tag for info in Page(tmp_path / "logs").experiment.metric_infos]
+    assert names[:3] == ["Figures/fid/pixels", "Losses/discriminator/adversarial", "Losses/generator/adversarial"]
+
+
+def test_the_losses_of_all_players_share_a_chart_and_pictures_say_what_they_show(run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.custom_scalar import layout_pb2, metadata
+
+    events = EventAccumulator(str(run)).Reload()
+    (told,) = events.Tensors(metadata.CONFIG_SUMMARY_TAG)
+    layout = layout_pb2.Layout.FromString(told.tensor_proto.string_val[0])
+    (pattern,) = layout.category[0].chart[0].multiline.tag
+    drawn = [tag for tag in events.Tags()["scalars"] if re.search(pattern, tag)]
+    assert drawn == ["Losses/discriminator/adversarial", "Losses/generator/adversarial"]
+    assert events.SummaryMetadata("samples/fixed").summary_description.startswith("The same latents")
+    assert not {"samples/shown_real", "samples/shown_fake"} & set(events.Tags()["images"]), "no view changes them"
+
+
+def test_a_picture_of_what_a_view_changes_is_kept(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    launch.train(config_of(*STEPS, "loss/view=instance_noise"), tmp_path / "run")
+    assert {"samples/shown_real", "samples/shown_fake"} <= set(
+        EventAccumulator(str(tmp_path / "run")).Reload().Tags()["images"]
+    )

@@ -14,7 +14,7 @@ BOTTOM = {"errors", "noise", "pictures", "schedule", "settings", "stored"}
 ZERO = {"networks", "losses", "datasets", "metrics"}
 TWO = {"player", "loader", "ema", "checkpoint", "logbook", "distributed"}
 MAY_IMPORT = {  # parts of gan_lab; a module that is not listed is of the top layer and may import all
-    "__init__": {"run"},
+    "__init__": {"commands", "run"},
     "errors": set(),
     "noise": set(),
     "schedule": set(),

@@ -11,11 +11,11 @@ from gan_lab import pictures
 def test_a_grid_is_near_square_and_wide_enough_to_look_at():
     sheet = pictures.grid(torch.zeros(60, 1, 16, 16))
     assert sheet.dtype == np.uint8
-    assert sheet.shape == (8 * 34 + 2, 8 * 34 + 2, 3)  # 8 rows, the last not full; 16 pixels enlarged twice
+    assert sheet.shape == (8 * 66 + 2, 8 * 66 + 2, 3)  # 8 rows, the last not full; 16 pixels enlarged four times
 
 
 def test_a_grid_of_large_images_is_not_enlarged():
-    assert pictures.grid(torch.zeros(6, 3, 128, 96), columns=3).shape == (2 * 130 + 2, 3 * 98 + 2, 3)
+    assert pictures.grid(torch.zeros(6, 3, 256, 192), columns=3).shape == (2 * 258 + 2, 3 * 194 + 2, 3)
 
 
 def test_the_ends_of_the_range_become_black_and_white():

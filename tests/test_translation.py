@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import time
 import zipfile
 from types import SimpleNamespace
 
@@ -687,12 +688,13 @@ def sizes(folder):
 
 
 def test_pictures_keep_their_names_and_sizes(runs, pictures_of, tmp_path, capsys):
-    assert main(["translate", str(runs / "cycle"), str(pictures_of), str(tmp_path / "out")]) == 0
+    own = ["translate", str(runs / "cycle"), str(pictures_of), str(tmp_path / "out"), "size=own"]
+    assert main(own) == 0
     assert sizes(tmp_path / "out") == {"a.png": (16, 16), "b.png": (32, 16), "deep/c.png": (16, 32)}
     assert "Translated 3 pictures" in capsys.readouterr().out
     shutil.make_archive(str(tmp_path / "zip"), "zip", pictures_of)
     assert zipfile.is_zipfile(tmp_path / "zip.zip")
-    assert main(["translate", str(runs / "cycle"), str(tmp_path / "zip.zip"), str(tmp_path / "again")]) == 0
+    assert main(["translate", str(runs / "cycle"), str(tmp_path / "zip.zip"), str(tmp_path / "again"), "size=own"]) == 0
     for name in sizes(tmp_path / "out"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
@@ -720,6 +722,66 @@ def test_nothing_is_overwritten_unless_it_is_asked_for(runs, pictures_of, tmp_pa
     assert (tmp_path / "out" / "a.png").read_bytes() != before, "another seed drops other features"
 
 
+def test_pictures_become_as_large_as_those_of_the_training(runs, pictures_of, tmp_path):
+    assert main(["translate", str(runs / "cycle"), str(pictures_of), str(tmp_path / "out")]) == 0
+    assert set(sizes(tmp_path / "out").values()) == {(16, 16)}
+
+
+def test_what_is_broken_is_found_before_the_first_is_written_and_left_out_on_request(
+    runs, pictures_of, tmp_path, capsys
+):
+    whole = (pictures_of / "deep" / "c.png").read_bytes()
+    (pictures_of / "zz.png").write_bytes(whole[: len(whole) // 2])  # its header is right
+    (pictures_of / "z.png").write_bytes(b"no picture")
+    words = ["translate", str(runs / "cycle"), str(pictures_of), str(tmp_path / "out")]
+    assert main(words) == 3
+    said = capsys.readouterr().err
+    assert "z.png cannot be read as a picture" in said and "1 more" in said and "on_error=skip" in said
+    assert not (tmp_path / "out").exists()
+    assert main([*words, "on_error=skip"]) == 0
+    said = capsys.readouterr().out
+    assert "left out: z.png" in said and "left out: zz.png" in said and "Translated 3 pictures" in said
+    assert len(sizes(tmp_path / "out")) == 3
+
+
+def test_a_translation_that_was_interrupted_goes_on(runs, pictures_of, tmp_path, capsys):
+    words = ["translate", str(runs / "cycle"), str(pictures_of), str(tmp_path / "out")]
+    assert main(words) == 0
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.png")}
+    (tmp_path / "out" / "a.png").unlink()
+    capsys.readouterr()
+    assert main([*words, "resume=true"]) == 0
+    assert "Translated 1 picture:" in capsys.readouterr().out
+    kept = {path: time for path, time in made.items() if path.name != "a.png"}
+    assert kept.items() <= {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.png")}.items()
+    assert main([*words, "resume=true"]) == 0
+    assert "translated already" in capsys.readouterr().out
+
+
+def test_what_lies_in_the_output_is_not_translated_again(runs, pictures_of, tmp_path, capsys):
+    words = ["translate", str(runs / "cycle"), str(pictures_of), str(pictures_of / "out")]
+    assert main(words) == 0
+    assert main([*words, "overwrite=true"]) == 0
+    assert capsys.readouterr().out.count("Translated 3 pictures") == 2
+    assert main([*words[:3], str(pictures_of), "overwrite=true"]) == 2
+    assert "input and output at once" in capsys.readouterr().err
+
+
+def test_planning_takes_as_long_as_there_are_files(tmp_path):
+    from gan_lab.commands.translate import Options, planned
+
+    for number in range(4000):
+        (tmp_path / f"{number}.png").touch()
+    began = time.process_time()
+    assert len(planned(tmp_path, tmp_path / "out", Options())[1]) == 4000
+    assert time.process_time() - began < 1.5  # pairs of 4,000 files took four seconds
+
+
+def test_a_run_that_translates_says_at_its_end_how(tmp_path, capsys):
+    launch.train(config_of(*PIX2PIX, *QUIET), tmp_path / "run")
+    assert f"translate {tmp_path / 'run'} my_pictures out" in capsys.readouterr().out
+
+
 WRONG = {
     "one_word": (["in"], "needs a run, what to translate and where to write"),
     "size": (["in", "out", "size=big"], "size=big must be one number, or height x width"),
@@ -727,7 +789,7 @@ WRONG = {
     "several": (["in", "out.png"], "names one picture, and 'in' holds several"),
     "jpeg": (["in/a.png", "a.jpg"], "pictures are written as PNG"),
     "direction": (["in", "out", "direction=back"], "direction=back is not one of this run: choose forth."),
-    "multiple": (["in/odd.png", "out.png"], "has 20 x 16 pixels, .* multiples of 16: set size=16x16"),
+    "multiple": (["in/odd.png", "out.png", "size=own"], "has 20 x 16 pixels, .* multiples of 16: set size=16x16"),
     "broken": (["in/broken.png", "out.png"], "broken.png cannot be read as a picture"),
     "twice": (["twice", "out"], "would both become"),
     "setting": (["in", "out", "sise=3"], "did you mean 'size'"),

@@ -108,7 +108,8 @@ def write(run, what: str, finding, options: dict[str, Any]) -> str:
     """Pictures, finding.json and TensorBoard's events in a new directory; says where."""
     from torch.utils.tensorboard import SummaryWriter
 
-    from gan_lab import __version__, launch, logbook, pictures
+    from gan_lab import __version__, launch, pictures
+    from gan_lab.logbook import described, writable
 
     folder, step = free(run.folder / "analysis" / what), run.state["step"]
     protocol = {"step": step, "weights": run.weights, "version": __version__, "options": options}
@@ -116,12 +117,12 @@ def write(run, what: str, finding, options: dict[str, Any]) -> str:
     try:
         folder.mkdir()
         (folder / "finding.json").write_text(json.dumps(whole, indent=2, default=str) + "\n", encoding="utf-8")
-        with SummaryWriter(logbook.writable(folder)) as writer:
+        with SummaryWriter(writable(run.folder)) as writer:  # as a part of the run, which is one on TensorBoard's list
             for name, value in finding.figures.items():
-                writer.add_scalar(f"{what}/{name}", value, step)
+                writer.add_scalar(f"analysis_{what}/{name}", value, step)
             for name, array in finding.pictures.items():
                 pictures.save_png(array, folder / f"{name}.png")
-                writer.add_image(f"{what}/{name}", array, step, dataformats="HWC")
+                writer.file_writer.add_summary(described(f"analysis_{what}/{name}", array, looks()[what]), step)
     except OSError as error:
         raise ResourceError(f"cannot write to {str(folder)!r}: {error.strerror}.") from error
     return f"Written to {launch.shown(folder)}"

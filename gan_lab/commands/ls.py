@@ -3,16 +3,22 @@
 from pathlib import Path
 from typing import Any
 
-from gan_lab.choices import choices, description, groups, meant, runs
+from gan_lab.choices import choices, description, groups, meant, runs, with_own_folders
 from gan_lab.errors import CheckpointError, ConfigError
 from gan_lab.stored import place, status_of, summary_of
 
 
 def main(argv: list[str]) -> None:
+    with with_own_folders(argv) as words:
+        listed(words)
+
+
+def listed(argv: list[str]) -> None:
     kinds = {plural(group.rpartition("/")[2]): group for group in groups()}
     what, *rest = argv or [""]
     if what in ("", "--help", "-h"):
         print("usage: gan-lab ls WHAT\n\nWHAT is one of: " + ", ".join([*kinds, "runs"]))
+        print("`--config-dir DIR` lists the choices of a folder of your own too.")
         print("`gan-lab ls runs root=DIR` looks for runs below another directory than outputs.")
     elif what == "runs":
         list_runs(rest)

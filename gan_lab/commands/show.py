@@ -2,24 +2,27 @@
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gan_lab.choices import CONF, CONFIG, choices, find_file, find_run, own_folders
+from gan_lab.choices import CONF, CONFIG, choices, find_file, find_run, own_folders, with_own_folders
 from gan_lab.commands.ls import columns, plural
 from gan_lab.errors import CheckpointError, ConfigError
 from gan_lab.options import parse
 from gan_lab.stored import text_of, yaml_of
 
-USAGE = """usage: gan-lab show PART [trust=[mypackage]]
+USAGE = """usage: gan-lab show PART [trust=[mypackage]] [--config-dir DIR]
        gan-lab show run RUN [changed=true]
 
   PART          a name such as model/dcgan, loss/hinge, experiment/ring8, dcgan where one group has it, or a YAML file:
                 its text, its source, the class that it builds, and what composes with it
   RUN           a run's directory: each value of its configuration, and the file or command line it came from
   changed=true  only what the experiment, the command line or a resume changed
+  --config-dir  a folder of your own YAML, in which parts are looked for too
   trust=[...]   packages of your own that the YAML names
 
 Exit codes: 0 shown, 2 a wrong word, 4 a run that is not there or cannot be read."""
@@ -43,6 +46,11 @@ class RunOptions:
 
 
 def main(argv: list[str]) -> None:
+    with with_own_folders(argv) as words:
+        show(words)
+
+
+def show(argv: list[str]) -> None:
     if not argv or {"-h", "--help"} & set(argv):
         return print(USAGE)
     if argv[0] == "run":
@@ -124,7 +132,10 @@ def tell_class(key: str, target: str) -> None:
 
 def tell_fits(group: str, words: list[str], other: str, folders: list[Path]) -> None:
     """Which choices of another group compose with this one, as `compat` answers for each of them."""
-    found = answers(group, words, other, folders)
+    from gan_lab.logbook import waiting
+
+    with waiting(f"Asking which {plural(other)} fit", say=partial(print, file=sys.stderr)):
+        found = answers(group, words, other, folders)
     fitting = [each for each, answer in found.items() if answer == []]
     print(f"{plural(other)} that fit: {', '.join(fitting) or 'none'}")
     unknown = [each for each, answer in found.items() if answer is None]

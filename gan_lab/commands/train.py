@@ -1,6 +1,8 @@
 """Train a model, or sweep over settings with -m; without a choice, the demo."""
 
 import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from gan_lab.errors import ConfigError
@@ -33,6 +35,27 @@ def main(argv: list[str]) -> int | None:
     if not {"-sc", "--shell-completion"} & set(line.options):
         line.overrides = with_demo(with_jobs(line))
     return follow_hydra(line, train)
+
+
+def trained(settings: Sequence[str], trust: Sequence[str] = (), config_dir: str | Path | None = None) -> Path:
+    """The directory of a run that was trained with these words: what `gan_lab.train` is made of."""
+    words = [*settings, *([f"trust=[{','.join(trust)}]"] if trust else [])]
+    line = read([*words, *(["--config-dir", str(config_dir)] if config_dir else [])])
+    if line.options or line.dry:
+        raise ConfigError("gan_lab.train takes settings, such as 'trainer.steps=500'; options are for the command.")
+
+    from gan_lab import launch
+    from gan_lab.config import follow_hydra
+
+    folders = []
+
+    def train(job):
+        folders.append(job.run_dir)
+        launch.train(job.config, job.run_dir, job.overrides)
+
+    line.overrides = with_demo(line.overrides)
+    follow_hydra(line, train)
+    return folders[0]
 
 
 def resumed(argv: list[str]) -> list[str]:

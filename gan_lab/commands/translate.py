@@ -1,5 +1,6 @@
 """Translate pictures of your own with a run that has learned to: a file, a folder or a zip file of them."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +15,19 @@ Translates INPUT, a picture, a folder or a zip file of pictures, with the averag
 OUTPUT is a folder, in which each picture keeps its name and becomes a PNG; for one picture it may be a file (.png).
 
   direction=forth        forth (what the run calls source to image), or back where the run has learned both ways
-  size=256               bring each picture to this size first, 256 or 240x320 (height x width), and cut away the rest
+  size=256               bring each picture to this size first, 256 or 240x320 (height x width), and cut away the rest;
+                         without it to the size of the training; size=own leaves each as large as it is
   seed=1                 other noise than that of another seed, where the network has some (pix2pix's dropout)
   batch_size=8           pictures of one size that are translated together
+  on_error=skip          leave out pictures that cannot be read or have no fitting size, and name them
+  resume=true            leave out pictures whose result is there, as after an interruption
   overwrite=true         replace files that are there
   weights=ema            ema (averaged) or raw
   checkpoint=last        last, best or a step that the run keeps
   device=cpu             cpu or cuda
   trust=[mypackage]      packages of your own that the run's configuration names
 """
+TOLD = 20  # files that are named one by one
 MOST_PIXELS = 50_000_000  # of one picture
 ORIENTATION = 0x0112  # where EXIF says how a camera was held
 WHITE = (255, 255, 255)  # behind what is transparent
@@ -36,6 +41,8 @@ class Options:
     size: str | None = None
     seed: int | None = None
     batch_size: int = 8
+    on_error: str = "stop"
+    resume: bool = False
     overwrite: bool = False
     weights: str = "ema"
     checkpoint: str = "last"
@@ -50,14 +57,21 @@ def main(argv: list[str]) -> int | None:
     if len(argv) < 3:
         raise ConfigError("translate needs a run, what to translate and where to write: RUN INPUT OUTPUT.")
     options = parse(Options, argv[3:], "translate")
-    size = size_of(options.size) if options.size else None
-    source, names, places = planned(path_of(argv[1]), path_of(argv[2]), options.overwrite)
+    if options.on_error not in ("stop", "skip"):
+        raise ConfigError(f"on_error={options.on_error} must be stop or skip.")
+    size = size_of(options.size) if options.size not in (None, "own") else None
+    source, names, places = planned(path_of(argv[1]), path_of(argv[2]), options)
+    if not names:
+        print(f"All pictures of {argv[1]} are translated already: {argv[2]}")
+        return None
 
     from gan_lab.run import Run
 
     words = {name: getattr(options, name) for name in ("checkpoint", "weights", "device", "trust")}
     run = Run(argv[0], **words)
     check(run, options)
+    size = size or (None if options.size == "own" else tuple(run.game.known.shape[2:]))
+    names, places = readable(run, options, source, names, places, size)
     try:
         translate(run, options, source, names, places, size)
     except OSError as error:
@@ -66,8 +80,11 @@ def main(argv: list[str]) -> int | None:
     return None
 
 
-def planned(given: Path, output: Path, overwrite: bool):
-    """The source that holds the pictures, their names, and the file that each becomes; nothing is written yet."""
+def planned(given: Path, output: Path, options: Options):
+    """The source that holds the pictures, their names, and the file that each becomes; nothing is written yet.
+
+    What lies in the output is no input, also where the output is a folder of the input.
+    """
     from gan_lab.datasets.decode import EXTENSIONS
     from gan_lab.datasets.source import Directory, open_source
 
@@ -79,20 +96,66 @@ def planned(given: Path, output: Path, overwrite: bool):
             raise ConfigError(f"{str(output)!r} names one picture, and {str(given)!r} holds several: name a folder.")
         if not given.exists():
             raise DataError(f"{str(given)!r} does not exist: name a picture, a folder or a zip file.")
+        if given.resolve() == output.resolve():
+            raise ConfigError(f"{str(given)!r} would be input and output at once: name another folder for the output.")
         source = open_source(given)
         names = [name for name in source.files if name.lower().endswith(EXTENSIONS)]
+        if given.is_dir() and output.resolve().is_relative_to(given.resolve()):
+            inside = f"{output.resolve().relative_to(given.resolve()).as_posix()}/"
+            names = [name for name in names if not name.startswith(inside)]
         places = [output / Path(name).with_suffix(".png") for name in names]
     if not names:
         raise DataError(f"{str(given)!r} holds no pictures: looked for {', '.join(EXTENSIONS)}.")
     wrong = next((place for place in places if place.suffix.lower() != ".png"), None)
     if wrong:
         raise ConfigError(f"{str(wrong)!r}: pictures are written as PNG; end the name in .png.")
-    if twice := next((place for i, place in enumerate(places) if place in places[:i]), None):
+    if twice := next((place for place, count in Counter(places).items() if count > 1), None):
         raise ConfigError(f"two pictures of {str(given)!r} would both become {str(twice)!r}: rename one of them.")
-    there = [place for place in places if place.exists()]
-    if there and not overwrite:
-        raise ConfigError(f"{str(there[0])!r} is there already: choose another place, or set overwrite=true.")
-    return source, names, places
+    if options.overwrite:
+        return source, names, places
+    there = {place for place in places if place.exists()}
+    if there and not options.resume:
+        raise ConfigError(
+            f"{str(min(there))!r} is there already: choose another place, or set overwrite=true, or resume=true to "
+            "leave out what is translated."
+        )
+    left = [(name, place) for name, place in zip(names, places, strict=True) if place not in there]
+    return source, [name for name, _ in left], [place for _, place in left]
+
+
+def readable(run, options: Options, source, names: list[str], places: list[Path], size: tuple[int, int] | None):
+    """Names and places of the pictures that can be translated, before the first one is; DataError, ConfigError.
+
+    Each file is decoded to its end, which takes little beside translating it. What is wrong is named, up to TOLD.
+    """
+    from tqdm import tqdm
+
+    from gan_lab.datasets.decode import Unreadable, opened
+
+    multiple = getattr(run.game, run.game.translators[options.direction]).multiple
+    if size:
+        check_size("size=" + "x".join(map(str, size)), size, multiple)
+    good, wrong = [], []
+    each = tqdm(zip(names, places, strict=True), desc="checking", total=len(names), unit="", disable=None, leave=False)
+    for name, place in each:
+        try:
+            picture = opened(source.read(name, 8 * MOST_PIXELS), MOST_PIXELS, 2 * max(size) if size else None)
+            if not size:
+                check_size(name, picture.size[::-1], multiple)
+            good.append((name, place))
+        except Unreadable as error:
+            wrong.append(DataError(f"{name} cannot be read as a picture: {error}."))
+        except ConfigError as error:
+            wrong.append(error)
+    if wrong and (options.on_error == "stop" or not good):
+        more = f" {len(wrong) - 1:,} more are wrong." if len(wrong) > 1 else ""
+        skip = " Set on_error=skip to leave such files out." if good else ""
+        raise type(wrong[0])(f"{wrong[0]}{more}{skip}")
+    for error in wrong[:TOLD]:
+        print(f"left out: {error}")
+    if len(wrong) > TOLD:
+        print(f"left out: {len(wrong) - TOLD:,} more")
+    return [name for name, _ in good], [place for _, place in good]
 
 
 def check(run, options: Options) -> None:
