@@ -50,7 +50,7 @@ class Evaluator:
         try:
             figures = self.figures(trainer)
         except DataError as error:  # too few pictures, for example: no reason to end a training
-            self.say(f"not judged at step {trainer.step:,}: {error}")
+            self.say(f"not evaluated at step {trainer.step:,}: {error}")
             return
         told = {figure.name: figure.as_dict() for figure in figures}
         self.book.judged(told, trainer.step, str(figures[0].protocol))
@@ -102,7 +102,7 @@ class Evaluator:
         self.book.summarise(stopped_early=trainer.step)
         self.say(
             f"No better {self.metric} than {self.best['value']:.4g}, of step {self.best['step']:,}, in {self.patience} "
-            "judgements: the run ends here."
+            "evaluations: the run ends here."
         )
 
     @property
@@ -142,7 +142,7 @@ def evaluator_of(config: dict, settings: Settings, dataset: Dataset, device) -> 
     usual = f"exact/{dataset.exact_best}" if points else judge.names[0]
     metric = settings.best_metric or (usual if usual in judge.names else None)
     if metric is not None and metric not in judge.names:
-        raise ConfigError(f"trainer.best_metric={metric} is not among the judgements: {', '.join(judge.names)}.")
+        raise ConfigError(f"trainer.best_metric={metric} is not among the evaluated figures: {', '.join(judge.names)}.")
     if metric is None and settings.patience:
         raise ConfigError(f"trainer.patience needs a trainer.best_metric, one of {', '.join(judge.names)}.")
     count = dataset.exact_samples if points else settings.evaluate_samples

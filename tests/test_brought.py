@@ -401,7 +401,7 @@ def test_judging_that_is_impossible_does_not_end_a_training():
     evaluator = Evaluator(5, Nothing(), 4, say=said.append)
     evaluator.figures = lambda trainer: Nothing().figures()
     evaluator.tell(SimpleNamespace(step=10))
-    assert said == ["not judged at step 10: There is nothing to judge."]
+    assert said == ["not evaluated at step 10: There is nothing to judge."]
 
 
 def test_the_remedy_for_a_side_keeps_the_other_one():
@@ -541,4 +541,4 @@ def test_a_judge_that_learned_nothing_is_said_and_judges_nothing(tmp_path, monke
         evaluation.extractor_of("classifier", stored(tmp_path), dataset)
     said = []
     assert isinstance(evaluation.extractor_of(None, stored(tmp_path), dataset, say=said.append), Pixels)
-    assert "so pixels judge" in said[0]
+    assert "so pixels are used" in said[0]

@@ -13,7 +13,7 @@ USAGE = """usage: gan-lab cp PART FILE
   FILE  where to: <your folder>/<group>/<name>.yaml, for example my_conf/model/mine.yaml.
         Folders are made; a file that exists is never overwritten.
 
-Exit codes: 0 copied, 2 a name or a place that cannot be, 6 a place that cannot be written."""
+Exit codes: 0 copied, 2 an unknown part or a wrong place, 6 a place that cannot be written."""
 
 
 def main(argv: list[str]) -> None:

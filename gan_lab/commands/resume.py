@@ -1,4 +1,4 @@
-"""Go on with a run that was stopped or interrupted, exactly where it was; or with a sweep: what is missing of it."""
+"""Resume an interrupted run exactly where it stopped, or run the missing jobs of a sweep."""
 
 import json
 from pathlib import Path

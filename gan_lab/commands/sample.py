@@ -1,4 +1,4 @@
-"""Draw new samples from a run: a grid, single files, or a walk between latents."""
+"""Generate samples from a run: a grid, single files, or an interpolation."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,20 +10,20 @@ from gan_lab.stored import shortened
 
 USAGE = """usage: gan-lab sample RUN [key=value ...]
 
-Draws from the averaged weights of a run's last checkpoint. Nothing that exists is overwritten.
+Generates samples with the averaged weights of the last checkpoint. Existing files are never overwritten.
 
   n=64                   how many samples, at most 10,000
   seeds=0-63,100         which samples: one latent for each seed, the same in every call (instead of n)
-  label=3                of a conditional run: this class, for all samples
-  attributes=[red,circle]  the same with attributes: these, and no others
-  code.0=3               of a run with codes: the value of one, a whole number or, of a continuous code, any number
+  label=3                conditional runs: the class of all samples
+  attributes=[red,circle]  conditional runs: the attributes of all samples
+  code.0=3               runs with latent codes: the value of one code, whole or, of a continuous code, any number
   files=true             one PNG for each seed instead of a grid
-  interpolate=spherical  walk through the seeds' latents: spherical or linear; a row for each pair
-  steps=9                pictures from one seed to the next
-  gif=true               the walk as a GIF
+  interpolate=spherical  interpolate between the seeds' latents: spherical or linear; one row per pair
+  steps=9                number of images from one seed to the next
+  gif=true               the interpolation as a GIF
   weights=ema            ema (averaged) or raw
   checkpoint=last        last, best or a step that the run keeps
-  root=PATH              where the data lies now, where it is needed (dataset.root, or the path of your own pictures)
+  root=PATH              where the data is now, if needed (dataset.root, or the path of your own pictures)
   out=PATH               where to write (default: <RUN>/generated/...)
   device=cpu             cpu or cuda
   trust=[mypackage]      packages of your own that the run's configuration names
