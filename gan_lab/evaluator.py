@@ -66,7 +66,7 @@ class Evaluator:
             return False
         cost = self.count / 4 * trainer.seconds / max(1, trainer.images)  # samples: a quarter of training on as many
         if cost > max(LAST, SHARE * trainer.seconds):
-            self.say(f"Judging this run takes about {duration(cost)}, which gan-lab evaluate does when you want it.")
+            self.say(f"Evaluating this run would take about {duration(cost)}; gan-lab evaluate does it on request.")
             return False
         return True
 
@@ -84,7 +84,7 @@ class Evaluator:
         """The figures on the screen, the first time with what made them, which then stays the same."""
         values = "  ".join(f"{figure.name} {figure.value:.4g}" for figure in figures)
         how = str(figures[0].protocol) if self.ended is None else "as before"
-        return f"judged at step {figures[0].step:,}: {values}  ({how})"
+        return f"evaluated at step {figures[0].step:,}: {values}  ({how})"
 
     def keep_best(self, told: dict, trainer: Trainer) -> None:
         """Save best.pt where the figure is better than ever in this run."""
@@ -123,7 +123,7 @@ class Evaluator:
         if self.ended is not None and now - began > SHARE * (now - self.ended) and not self.has_warned:
             share = (now - began) / (now - self.ended)
             every = self.every * math.ceil(share / SHARE)
-            self.say(f"Judging takes {share:.0%} of the time: set trainer.evaluate_every={every} for less.")
+            self.say(f"Evaluation takes {share:.0%} of the time: set trainer.evaluate_every={every} for less.")
             self.has_warned = True
         self.ended = now
 

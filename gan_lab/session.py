@@ -65,7 +65,7 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
             begin(trainer, saver, settings) if not resume else None
             watch.attend(trainer, [Reporter(settings.log_every, None, watch), saver])
         return {}
-    with waiting("Preparing what judges the samples"):
+    with waiting("Preparing the evaluation"):
         evaluator = evaluator_of(config, settings, dataset, world.device)
     record(config, run_dir, overrides, dataset)
     facts = {"device": str(world.device), "devices": world.size, "precision": precision_name(trainer.amp)}
@@ -101,7 +101,7 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
     try:
         if not resume:
             book.text("config", "```\n" + (run_dir / "config.yaml").read_text(encoding="utf-8") + "```")
-            book.begin(main_settings(config, run_dir))
+            book.begin(main_settings(config, run_dir), evaluator.judge.names if evaluator else ())
         teller.follow(trainer)
         with signals(stop):
             catch_up(trainer, shows, book) if resume else begin(trainer, saver, settings)
@@ -327,7 +327,8 @@ def opening(config: dict, trainer: Trainer, dataset: Dataset, seconds: float | N
     settings = Settings(**config["trainer"])
     world = trainer.world
     place = "resident" if trainer.loader.resident else "streamed"
-    threads = f", {torch.get_num_threads()} threads" if world.device.type == "cpu" else ""
+    count = torch.get_num_threads()
+    threads = f", {count} thread{'s'[: count > 1]}" if world.device.type == "cpu" else ""
     devices = f"{world.size} x {world.device.type}" if world.size > 1 else str(world.device)
     bounds = [f"{trainer.total:,} steps"] if trainer.total else []
     goal = " or ".join(bounds + ([f"{settings.max_minutes:g} minutes"] if settings.max_minutes else []))

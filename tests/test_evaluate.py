@@ -165,7 +165,7 @@ def test_the_end_of_a_run_that_was_cut_is_no_judgement_of_its_own(book):
 def test_judging_too_often_is_said_once_with_the_remedy(book):
     """Two rounds of a perceptron take no longer than a judgement; the first one makes caches and is not counted."""
     said = ended(book, [5.0] * 4, patience=None, steps=8)[1]
-    (told,) = [line for line in said if line.startswith("Judging takes")]
+    (told,) = [line for line in said if line.startswith("Evaluation takes")]
     assert "of the time: set trainer.evaluate_every=" in told
     assert int(told.split("=")[1].split()[0]) % 2 == 0
 

@@ -183,7 +183,7 @@ def test_a_short_run_is_judged_at_its_end(tmp_path, monkeypatch, capsys):
     assert cli.main(["train", *words, "hydra.run.dir=run"]) == 0
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert {figure["step"] for figure in summary["figures"].values()} == {12}
-    assert "judged at step 12" in capsys.readouterr().out
+    assert "evaluated at step 12" in capsys.readouterr().out
     assert (tmp_path / "run" / "checkpoints" / "best.pt").is_file()
 
 

@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from gan_lab.choices import find_file
+from gan_lab.choices import find_file, typed
 from gan_lab.errors import ConfigError, ResourceError
 from gan_lab.stored import place
 
@@ -36,7 +36,8 @@ def main(argv: list[str]) -> None:
     folder = target.parents[group.count("/") + 1]
     choice = f"{group}=[{target.stem}]" if "/" in group else f"{group}={target.stem}"
     words = f"--config-dir {quoted(folder)} {quoted(choice)}"
-    print(f"{target}\n  check it     gan-lab validate {words}\n  train it     gan-lab train {words}")
+    gan_lab = typed("gan-lab")
+    print(f"{target}\n  check it     {gan_lab} validate {words}\n  train it     {gan_lab} train {words}")
     return None
 
 
