@@ -379,7 +379,7 @@ def extractor_of(
         if not dataset.exact_samples:
             raise ConfigError("The distribution of these points is unknown, so there is nothing to evaluate them with.")
         if name is not None:
-            raise ConfigError(f"extractor={name} looks at pictures, and this run makes points: leave it out.")
+            raise ConfigError(f"extractor={name} is for images, and this run generates points: leave it out.")
         return None
     asked, name = name, name or ("classifier" if dataset.num_classes else "pixels")
     if name not in EXTRACTORS:

@@ -143,7 +143,7 @@ SHOWN = {"shown_real": "real", "shown_fake": "fresh"}
 SHOWS = {
     "fixed": "The same latents or sources at every step, with averaged weights; a column for each class or code.",
     "fresh": "New samples at every step, with averaged weights.",
-    "real": "Real data, as it is played.",
+    "real": "Real data, as it is trained on.",
     "shown_real": "Real data as the discriminator sees it, after the views of the loss.",
     "shown_fake": "Generated samples as the discriminator sees them, after the views of the loss.",
     "rebuilt": "Pairs of a real image and what the encoder and the generator make of it.",

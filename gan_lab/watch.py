@@ -367,8 +367,8 @@ class Watch:
         self.end("divergence", step)
         self.book.rewind(trainer.step)
         said = (
-            f"went back from step {step:,} to the checkpoint of step {trainer.step:,} and goes on with learning rates "
-            f"divided by {2**rollbacks} and other draws (rollback {rollbacks} of {MOST_ROLLBACKS})."
+            f"rolled back from step {step:,} to the checkpoint of step {trainer.step:,}; training continues "
+            f"with learning rates divided by {2**rollbacks} and other draws (rollback {rollbacks} of {MOST_ROLLBACKS})."
         )
         self.say(f"ROLLBACK: {said}")
         self.book.text("health/rollback", said, step)

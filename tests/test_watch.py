@@ -312,7 +312,7 @@ def test_three_rollbacks_and_then_exit_code_5(tmp_path, capfd):
     summary = summary_of(tmp_path)
     assert summary["rollbacks"] == MOST_ROLLBACKS
     assert [entry["name"] for entry in summary["health"]].count("rollback") == 3
-    assert capfd.readouterr().out.count("ROLLBACK: went back from step 8 to the checkpoint of step 5") == 3
+    assert capfd.readouterr().out.count("ROLLBACK: rolled back from step 8 to the checkpoint of step 5") == 3
     assert checkpoint.load_newest(tmp_path / "checkpoints")["rollbacks"] == 3
 
 

@@ -80,7 +80,7 @@ def looks() -> dict[str, str]:
 def function_of(what: str):
     """The function of a look; ConfigError for a wrong word."""
     if what not in looks():
-        raise ConfigError(f"what={what} is no look{meant(what, looks()) or '; there are ' + ', '.join(looks())}")
+        raise ConfigError(f"what={what} is no analysis{meant(what, looks()) or '; there are ' + ', '.join(looks())}")
     from importlib import import_module
 
     return vars(import_module(f"gan_lab.analysis.{what}"))[what]

@@ -137,13 +137,13 @@ def check(options: Options, seeds: list[int]) -> None:
     if options.interpolate and len(seeds) < 2:
         raise ConfigError("interpolate needs two seeds or more, for example seeds=3,8.")
     if options.interpolate and options.files:
-        raise ConfigError("files=true makes single samples, and interpolate a walk: leave out one of them.")
+        raise ConfigError("files=true writes single samples, and interpolate rows of them: leave out one of the two.")
     pairs = len(seeds) - (not options.gif)
     if options.interpolate and pairs * options.steps > MOST_SAMPLES:
-        made = f"{pairs:,} walks of steps={options.steps} are {pairs * options.steps:,} pictures"
+        made = f"{pairs:,} interpolations of steps={options.steps} are {pairs * options.steps:,} pictures"
         raise ConfigError(f"{made}; at most {MOST_SAMPLES:,} are made at once.")
     if options.gif and not options.interpolate:
-        raise ConfigError("gif=true shows a walk between seeds: add interpolate=spherical.")
+        raise ConfigError("gif=true is for interpolations: add interpolate=spherical.")
 
 
 def codes_of(words: list[str]) -> dict[int, float]:
@@ -179,5 +179,5 @@ def seeds_of(text: str) -> list[int]:
 def images(samples):
     """Samples that are images; points have no picture of their own."""
     if samples.dim() != 4:
-        raise ConfigError("This run makes points, which are drawn all together: leave out files and interpolate.")
+        raise ConfigError("This run generates points, which are drawn in one plot: leave out files and interpolate.")
     return samples

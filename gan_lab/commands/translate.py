@@ -164,10 +164,10 @@ def check(run, options: Options) -> None:
 
     game = run.game
     if not game.translators:
-        raise ConfigError("this run makes pictures of latents and translates none: gan-lab sample draws from it.")
+        raise ConfigError("this run does not translate images: use gan-lab sample.")
     if options.direction not in game.translators:
         known = " or ".join(game.translators)
-        raise ConfigError(f"direction={options.direction} is not one of this run: choose {known}.")
+        raise ConfigError(f"direction={options.direction} is not a direction of this run: choose {known}.")
     if options.seed and not redraw(getattr(game, game.translators[options.direction]), options.seed):
         raise ConfigError(f"seed={options.seed} chooses noise, and this network has none: leave it out.")
 
@@ -185,7 +185,7 @@ def translate(
     multiple = getattr(game, game.translators[options.direction]).multiple
     channels = game.known.shape[1] if options.direction == "forth" else run.config["dataset"]["channels"]
     if channels not in (1, 3):
-        raise ConfigError(f"what this run translates has {channels} channels, which no picture file holds.")
+        raise ConfigError(f"the sources of this run have {channels} channels, which no picture file holds.")
     with tqdm(total=len(names), desc="translating", unit="", disable=None) as bar:
         for part in batches(source, names, places, channels, size, options.batch_size):
             images = torch.stack([image for _, _, image in part])  # [n, C, H, W]
