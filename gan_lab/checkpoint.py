@@ -71,9 +71,9 @@ def is_whole(path: Path) -> bool:
     try:
         if WHOLE.get(path) == stamp(path):
             return True
-        if sha256(path) != json.loads(path.with_suffix(".json").read_text())["sha256"]:
+        if sha256(path) != json_of(path.with_suffix(".json"))["sha256"]:
             return False
-    except (OSError, ValueError, KeyError, TypeError):
+    except (CheckpointError, OSError, KeyError, TypeError):
         return False
     WHOLE[path] = stamp(path)
     return True
@@ -99,9 +99,6 @@ def load_newest(folder: Path, say=print) -> dict:
         say(f"The checkpoint of step {newest} lacks its sidecar, so it was never committed; taking the one before it.")
     if not candidates:
         raise CheckpointError(f"{folder} holds no checkpoint; the run ended before its first one was saved.")
-    newer = [path for path in folder.glob("step-*.pt") if candidates and path.name > candidates[0].name]
-    for path in newer:
-        say(f"{path} has no sidecar (.json), so that nobody knows whether it is whole; an older checkpoint is used.")
     for path in candidates:
         try:
             return load(path)
