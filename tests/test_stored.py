@@ -223,7 +223,7 @@ REFUSED = {
     "compare RUN markdown=": "markdown= needs a value",
     f"compare RUN csv={LONG}": "is too long for a path",
     "ls runs root=~nobody_of_that_name": "there is no user of that name",
-    "analyze RUN what=projection images=[/dev/zero]": "it is no file",
+    "analyze RUN what=projection images=[/dev/zero]": "not a regular file",
     "validate trainer.threads=65536": "trainer.threads=65536 must be at most 1,024",
     "validate ~model.generator._target_": "",
     "validate model.discriminator=65536": "",
