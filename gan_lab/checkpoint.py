@@ -5,14 +5,13 @@ import hashlib
 import json
 import os
 import pickle
-import re
 from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 from gan_lab.errors import CheckpointError, ResourceError
-from gan_lab.stored import json_of
+from gan_lab.stored import committed, is_checkpoint, json_of, step_of
 
 SCHEMA = 1
 
@@ -71,9 +70,9 @@ def is_whole(path: Path) -> bool:
     try:
         if WHOLE.get(path) == stamp(path):
             return True
-        if sha256(path) != json.loads(path.with_suffix(".json").read_text())["sha256"]:
+        if sha256(path) != json_of(path.with_suffix(".json"))["sha256"]:
             return False
-    except (OSError, ValueError, KeyError, TypeError):
+    except (CheckpointError, OSError, KeyError, TypeError):
         return False
     WHOLE[path] = stamp(path)
     return True
@@ -94,14 +93,11 @@ def load_newest(folder: Path, say=print) -> dict:
     Raises CheckpointError when there is none: a run never starts again from scratch unasked.
     """
     candidates = committed(folder)
-    newest = max((step_of(path) for path in folder.glob("step-*.pt") if STEP.fullmatch(path.stem)), default=-1)
+    newest = max((step_of(path) for path in folder.glob("step-*.pt") if is_checkpoint(path)), default=-1)
     if candidates and newest > step_of(candidates[0]):
         say(f"The checkpoint of step {newest} lacks its sidecar, so it was never committed; taking the one before it.")
     if not candidates:
         raise CheckpointError(f"{folder} holds no checkpoint; the run ended before its first one was saved.")
-    newer = [path for path in folder.glob("step-*.pt") if candidates and path.name > candidates[0].name]
-    for path in newer:
-        say(f"{path} has no sidecar (.json), so that nobody knows whether it is whole; an older checkpoint is used.")
     for path in candidates:
         try:
             return load(path)
@@ -129,22 +125,6 @@ def load(path: Path) -> dict:
         raise CheckpointError(f"{path} cannot be read as a checkpoint of tensors and numbers.") from error
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path} holds more than tensors and numbers; it is not opened.") from error
-
-
-def committed(folder: Path) -> list[Path]:
-    """The checkpoints that have their sidecar, newest step first (by name; clocks may lie).
-
-    Names are matched whole: `step-backup.pt` and `step-00000010-copy.pt` are somebody's own.
-    """
-    found = [path.with_suffix(".pt") for path in folder.glob("step-*.json") if STEP.fullmatch(path.stem)]
-    return sorted(found, key=step_of, reverse=True)
-
-
-STEP = re.compile(r"step-(\d{8,})", re.ASCII)
-
-
-def step_of(path: Path) -> int:
-    return int(path.stem.removeprefix("step-"))
 
 
 def sweep(folder: Path) -> None:

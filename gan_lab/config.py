@@ -128,17 +128,16 @@ def recompose(words: list[str]) -> dict[str, Any]:
     marked = [word for word in words if word.startswith("++")]
     rest = [word for word in words if word.partition("=")[0] not in swaps and word not in marked]
     inner = [word.partition("=")[0] for word in rest if not word.startswith("trust=")]
-    if any(
-        "/" not in group or group.partition("/")[0] in swaps for group in inner
-    ):  # it may reach into a swapped group
+    if any("/" not in group or group.partition("/")[0] in swaps for group in inner):  # may reach into a swapped group
         return compose(words)
-    config = copy.deepcopy(base(tuple(rest), tuple(OwnFolders.folders)))
-    with flag_override(config, "struct", False):
-        for group, file in swaps.items():
-            config[group] = OmegaConf.load(file)
-        for key, value in parsed(marked):
-            OmegaConf.update(config, key, value, force_add=True)
-    return checked(config)
+    with guarded(words):
+        config = copy.deepcopy(base(tuple(rest), tuple(OwnFolders.folders)))
+        with flag_override(config, "struct", False):
+            for group, file in swaps.items():
+                config[group] = OmegaConf.load(file)
+            for key, value in parsed(marked):
+                OmegaConf.update(config, key, value, force_add=True)
+        return checked(config)
 
 
 def plain_file(group: str, name: str) -> Path | None:

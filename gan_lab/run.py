@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from gan_lab import checkpoint, pictures, schema
-from gan_lab.build import build_dataset, build_game
+from gan_lab.build import build_dataset, build_game, refusal
 from gan_lab.choices import find_run, meant, shown
 from gan_lab.datasets import Dataset
 from gan_lab.ema import Ema
@@ -76,6 +76,8 @@ class Run:
     @cached_property
     def game(self):
         """The trained game, in eval mode, with the chosen weights in place."""
+        for target in schema.foreign([self.config[part] for part in schema.PARTS[:3]], self.config["trust"]):
+            raise ConfigError(f"{self.folder / CONFIG}: {refusal(target)}")
         for problem in schema.parts(self.config):
             raise CheckpointError(f"{self.folder / CONFIG}: {problem}")
         game = build_game(self.config)

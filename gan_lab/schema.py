@@ -2,7 +2,7 @@
 
 import ast
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -31,6 +31,16 @@ def check(config: dict[str, Any], gaps: Iterable[str] = ()) -> dict[str, Any]:
         raise ConfigError("\n  ".join(found if len(found) == 1 else [f"{len(found)} settings cannot be used:", *found]))
     there = [(name, kind) for name, kind in BUILD_NOTHING if name not in OPTIONAL or config.get(name)]
     return asdict(settings.Settings(**config | {name: kind(**config.get(name, {})) for name, kind in there}))
+
+
+def foreign(node: Any, trust: Sequence[str]) -> Iterator[str]:
+    """The targets below a node that are neither gan-lab's, nor torch.optim's, nor of a package that is trusted."""
+    inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    for value in inner:
+        yield from foreign(value, trust)
+    target = node.get("_target_") if isinstance(node, dict) else None
+    if isinstance(target, str) and target.partition(".")[0] not in ("gan_lab", "torch", *trust):
+        yield target
 
 
 def parts(config: dict[str, Any]) -> list[str]:

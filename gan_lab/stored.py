@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -289,6 +290,24 @@ def fits_cell(name: str, cell: str) -> bool:
     if name == "step":
         return cell.isascii() and cell.isdecimal() and len(cell) < 19
     return name == "protocol" or not cell or is_value(cell)
+
+
+def committed(folder: Path) -> list[Path]:
+    """The checkpoints that have their sidecar, newest step first (by name; clocks may lie).
+
+    Names are matched whole: `step-backup.pt` and `step-00000010-copy.pt` are somebody's own.
+    """
+    found = [path.with_suffix(".pt") for path in folder.glob("step-*.json") if is_checkpoint(path)]
+    return sorted(found, key=step_of, reverse=True)
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a name is that of a checkpoint or its sidecar."""
+    return bool(re.fullmatch(r"step-\d{8,}", path.stem, re.ASCII))
+
+
+def step_of(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
 
 
 def checked_state(state: Any, owner: Path) -> dict[str, Any]:

@@ -12,13 +12,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from gan_lab import checkpoint
 from gan_lab.choices import CONFIG, typed
 from gan_lab.commands.ls import columns, main_values
 from gan_lab.config import Job
 from gan_lab.errors import CheckpointError, GanLabError, ResourceError
 from gan_lab.lock import LOCK
-from gan_lab.stored import MARK, RECORD, folders_with, record_of, summary_of
+from gan_lab.stored import MARK, RECORD, committed, folders_with, record_of, summary_of
 
 ERROR = "error.txt"
 KEPT = {RECORD, ".hydra", LOCK, MARK}  # what belongs to a job, not to one attempt at it
@@ -158,7 +157,7 @@ def settled(folder: Path) -> dict[str, Any]:
 
 def has_checkpoint(folder: Path) -> bool:
     """Whether a run can go on: it has its configuration, and a checkpoint that is committed."""
-    return (folder / CONFIG).is_file() and bool(checkpoint.committed(folder / "checkpoints"))
+    return (folder / CONFIG).is_file() and bool(committed(folder / "checkpoints"))
 
 
 def clear(job: Job) -> None:

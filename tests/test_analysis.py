@@ -261,7 +261,7 @@ def test_concepts_are_read_as_they_are_typed():
         ("label:13", "there is no label '13'"),
         ("attribute:rde", "has no attributes"),
         ("label:1+2", "a picture has one label"),
-        ("seeds:x", "must be numbers and ranges"),
+        ("seeds:x", "must be numbers below 2^63 and ranges"),
     ],
 )
 def test_a_concept_that_is_none_gets_a_sentence(text, sentence):

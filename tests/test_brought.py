@@ -368,7 +368,7 @@ def test_what_cannot_be_kept_is_made_and_said(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert store.kept("one", lambda: {"count": 1}) == {"count": 1}
     said = capsys.readouterr().err
-    assert "Not kept for the next time: cannot write to" in said and "XDG_CACHE_HOME" in said
+    assert "Nothing is kept for the next time: cannot write to" in said and "XDG_CACHE_HOME" in said
 
 
 # ---- too little, or all the same ------------------------------------------------------------------------------------

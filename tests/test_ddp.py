@@ -280,7 +280,7 @@ def test_the_launcher_trains_with_two_processes_in_one_run_directory(tmp_path):
     assert {"config.yaml", "summary.json", "metrics.csv", "checkpoints", "samples", "progress.gif"} <= there
     assert sum(name.startswith("events.out") for name in there) == 1
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["step"] == 2
-    assert [path.name for path in (tmp_path / "run" / "checkpoints").glob("*.pt")] == ["step-00000002.pt"]
+    assert {path.name for path in (tmp_path / "run" / "checkpoints").glob("*.pt")} == {"best.pt", "step-00000002.pt"}
 
     # Go on with the same two processes
     config["trainer"]["steps"] = 4

@@ -17,9 +17,10 @@ from gan_lab import checkpoint, launch, logbook, machine
 from gan_lab.cli import main
 from gan_lab.distributed import World
 from gan_lab.errors import ConfigError, DivergedError, ResourceError
-from gan_lab.lock import MARK, locked
+from gan_lab.lock import locked
 from gan_lab.logbook import Saver, Spared
 from gan_lab.metrics import store
+from gan_lab.stored import MARK, rows_of
 from gan_lab.streams import Steady
 
 needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
@@ -310,8 +311,8 @@ def test_the_saver_comes_before_what_may_fail(run, monkeypatch):
     assert main(["resume", "cut"]) == 0
     judged = [line.split(",")[0] for line in Path("cut/metrics.csv").read_text().splitlines()[1:]]
     assert judged == ["2", "4"]
-    column = logbook.read_csv(Path("cut/metrics.csv"))
-    whole = logbook.read_csv(run / "metrics.csv")
+    column = rows_of(Path("cut"))
+    whole = rows_of(run)
     assert [row["protocol"] for row in column] == [row["protocol"] for row in whole] and column[0]["protocol"]
 
 

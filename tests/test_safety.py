@@ -8,7 +8,7 @@ from PIL import Image
 
 from gan_lab.choices import CONF
 from gan_lab.cli import main
-from gan_lab.commands.translate import planned
+from gan_lab.commands.translate import Options, planned
 from gan_lab.config import compose
 from gan_lab.datasets.source import open_source
 from gan_lab.errors import ConfigError, DataError
@@ -144,11 +144,11 @@ def test_an_archive_whose_names_lead_out_of_it_is_refused(tmp_path, name, separa
     with pytest.raises(DataError, match="leads out of it"):
         open_source(path)
     with pytest.raises(DataError, match="leads out of it"):
-        planned(path, tmp_path / "output", overwrite=False)
+        planned(path, tmp_path / "output", Options())
 
 
 def test_a_zip_of_windows_has_folders_and_can_be_read(tmp_path):
     source = open_source(zipped(tmp_path / "windows.zip", "cats\\1.png", "dogs\\..x\\2..png", "__MACOSX\\3.png"))
     assert source.files == ["cats/1.png"]
     assert source.read("cats/1.png", 1000)[:4] == b"\x89PNG" and source.stamp("cats/1.png")[0] > 0
-    assert planned(tmp_path / "windows.zip", tmp_path / "o", overwrite=False)[2] == [tmp_path / "o" / "cats" / "1.png"]
+    assert planned(tmp_path / "windows.zip", tmp_path / "o", Options())[2] == [tmp_path / "o" / "cats" / "1.png"]

@@ -190,7 +190,7 @@ def test_a_run_whose_configuration_was_bent_is_not_sampled(run, capsys, key, val
 def test_an_older_checkpoint_in_place_of_one_without_its_sidecar_is_said(run, capsys):
     shutil.copy(run / "checkpoints" / "step-00000002.pt", run / "checkpoints" / "step-00000003.pt")
     code, out, _ = said(capsys, "sample", run, "n=1")
-    assert code == 0 and "step-00000003.pt has no sidecar" in out
+    assert code == 0 and "step 3 lacks its sidecar" in out
 
 
 def test_an_alias_bomb_does_not_keep_show_waiting(tmp_path, capsys):
@@ -223,7 +223,7 @@ REFUSED = {
     "compare RUN markdown=": "markdown= needs a value",
     f"compare RUN csv={LONG}": "is too long for a path",
     "ls runs root=~nobody_of_that_name": "there is no user of that name",
-    "analyze RUN what=projection images=[/dev/zero]": "it is no file",
+    "analyze RUN what=projection images=[/dev/zero]": "not a regular file",
     "validate trainer.threads=65536": "trainer.threads=65536 must be at most 1,024",
     "validate ~model.generator._target_": "",
     "validate model.discriminator=65536": "",

@@ -10,7 +10,7 @@ from gan_lab.commands.train import code_of, follow, is_follower
 from gan_lab.comparison import flat, said
 from gan_lab.errors import ConfigError
 from gan_lab.overrides import Line, read, written
-from gan_lab.stored import CONFIG, OVERRIDES, START, config_of, place, start_of
+from gan_lab.stored import config_of, overrides_of, place, start_of
 
 LOOP = ("steps", "epochs", "max_minutes", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints",
         "samples", "evaluate_every", "patience", "device", "devices", "workers", "threads", "placement")  # fmt: skip
@@ -46,19 +46,20 @@ def main(argv: list[str]) -> int | None:
 
     from gan_lab import launch
 
+    words = written(argv[1:])
     is_saved = any((run / "checkpoints").glob("*.pt")) or any((run / "checkpoints").glob("*.json"))
     if not is_saved:
+        words = [*overrides_of(run), *words]
         set_aside(run)
-    return code_of(launch.train(config, run.absolute(), written(argv[1:]), resume=is_saved))
+    return code_of(launch.train(config, run.absolute(), words, resume=is_saved))
 
 
 def set_aside(run: Path) -> None:
     """Let a run begin again that ended before its first checkpoint; what it left goes to `attempt/`."""
     from gan_lab import launch, sweep
 
-    kept = {*sweep.KEPT, CONFIG, OVERRIDES, START}
     with launch.locked(run):
-        left = [path for path in run.iterdir() if path.name not in kept and not path.name.startswith(sweep.ASIDE)]
+        left = [path for path in run.iterdir() if path.name not in sweep.KEPT and not path.name.startswith(sweep.ASIDE)]
         aside = sweep.claimed(run / sweep.ASIDE) if left else None
         for path in left:
             path.rename(aside / path.name)
