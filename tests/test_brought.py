@@ -419,7 +419,7 @@ def test_one_picture_is_not_to_make_a_batch_of_two(tmp_path):
     config = compose([*words, "model=dcgan"])
     dataset, game = folder(tmp_path, image_size=16), build_game(config)
     parts = Parts(dataset, game, Trainer(**config["trainer"]), {})
-    (found,) = (each for each in complaints(parts) if "one sample to take a variance of" in each)
+    (found,) = (each for each in complaints(parts) if "a single sample per batch" in each)
     assert "Add data, or set model." in found and ".norm=layer" in found and "batch_size=2" not in found
 
 
