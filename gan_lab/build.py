@@ -146,7 +146,7 @@ def build_optimizer(config: dict, player: str, parameters: list[nn.Parameter]) -
     tell(problems)
     if takes_closure(make.func):
         raise ConfigError(
-            f"{key}: {make.func.__name__} asks for the loss again and again within a step, which a game cannot answer. "
+            f"{key}: {make.func.__name__} evaluates the loss several times within a step, which is not supported. "
             "Choose optimizer=adam, for example."
         )
     known = inspect.signature(make.func).parameters

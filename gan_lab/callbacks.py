@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_lab import config as configuration
-from gan_lab.choices import shown
+from gan_lab.choices import shown, typed
 from gan_lab.config import Callback, Job, Stop
 from gan_lab.errors import ConfigError
 from gan_lab.lock import check_free, locked
@@ -64,7 +64,8 @@ class Jobs(Callback):
         elif any(place.glob("*/" + RECORD)):
             raise ConfigError(
                 f"{shown(place)} holds a sweep already, so no new one begins there.\n"
-                f"  to run what is missing of it: gan-lab resume {shown(place)}; to start another: choose another place"
+                f"  to run the missing jobs: {typed('gan-lab')} resume {shown(place)}\n"
+                "  to start another: choose another directory"
             )
         if "gan_lab_launcher" not in config.hydra.launcher._target_:  # which holds it while its jobs run
             place.mkdir(parents=True, exist_ok=True)

@@ -57,7 +57,7 @@ def one_label(parts):
     labels = parts.dataset.labels
     if {"label", "known_label"} & {*parts.game.needs} and labels is not None and len(labels.unique()) == 1:
         yield (
-            f"This model is told the label of each sample, and all {len(labels):,} are of the class "
+            f"This model is conditional on labels, and all {len(labels):,} are of the class "
             f"{parts.dataset.classes[int(labels[0])]}. Set model=dcgan, which needs none."
         )
 
@@ -86,7 +86,7 @@ def conditions_to_nobody(parts):
         for name in names:
             if any(getattr(m, "asks_condition", False) for m in getattr(parts.game, name).modules()):
                 yield (
-                    f"The {name} has num_conditions, and this model tells it none. Set model.{name}.num_conditions=0."
+                    f"The {name} has num_conditions and this model is unconditional. Set model.{name}.num_conditions=0."
                 )
 
 
@@ -96,7 +96,7 @@ def hidden_trunk(parts):
     for name in parts.game.critics:
         if readers and not any(n.endswith("trunk") for n, _ in getattr(parts.game, name).named_modules()):
             yield (
-                f"{readers[0]} reads what the trunk of the {name} makes of a sample, and this {name} has no submodule "
+                f"{readers[0]} uses the features of the {name}'s trunk, and this {name} has no submodule "
                 f"'trunk'. Set ~loss.penalties.{readers[0]}, or give the network a trunk and a head."
             )
 
@@ -106,7 +106,7 @@ def views_of_points(parts):
     if views and parts.dataset.image_size is None:
         yield f"The view {views[0]} changes images, and this dataset holds points. Set loss/view=[]."
     elif views and not parts.game.shows_images:
-        yield f"The view {views[0]} changes images, and this model shows its critic more than those. Set loss/view=[]."
+        yield f"The view {views[0]} changes images, and this discriminator sees more than images. Set loss/view=[]."
 
 
 def views_and_conditions(parts):
@@ -152,7 +152,7 @@ def unbounded_critic(parts):
     objective = parts.game.objective
     if not objective.bounded and not any(p.per_sample for p in objective.penalties.values()):
         yield (
-            "This loss has neither a clip nor a penalty, so that the critic's scores run away. "
+            "This loss has neither a clip nor a penalty, so the discriminator's scores grow without bound. "
             "Set loss.clip=0.01, or choose loss=wgan_gp."
         )
 
@@ -163,7 +163,7 @@ def handed_fakes(parts):
     uneven = [player for player in parts.game.players if turns[player] != 1]
     if parts.game.reuse_fakes and uneven:
         yield (
-            f"model.reuse_fakes hands each fake on to one turn of the critic, and the {uneven[0]} takes "
+            f"model.reuse_fakes uses each generated sample in one turn of the discriminator, and the {uneven[0]} takes "
             f"{turns[uneven[0]]} in a round. Set model.reuse_fakes=false."
         )
 
@@ -196,7 +196,7 @@ def single_samples(parts):
         if len(parts.dataset) < 2 * parts.world_size:
             remedy = f"Add data, or set {' '.join(f'model.{name}.norm=layer' for name in mixing)}."
         size = parts.settings.batch_size
-        yield f"trainer.batch_size={size} gives batch norm one sample to take a variance of. {remedy}"
+        yield f"trainer.batch_size={size} leaves batch norm a single sample per batch. {remedy}"
 
 
 def unknown_players(parts):

@@ -236,7 +236,9 @@ def place_sweep(config: DictConfig) -> tuple[Path, list[list[str]], list[str]]:
         overrides = parser.parse_overrides([*words, *config.hydra.overrides.task])
         number = math.prod(values_of(override) for override in overrides if override.is_sweep_override())
         if number > MOST_JOBS:
-            raise ConfigError(f"these settings make {number:,} jobs, and a sweep has at most {MOST_JOBS:,}: part them")
+            raise ConfigError(
+                f"these settings make {number:,} jobs, and a sweep has at most {MOST_JOBS:,}: split the sweep"
+            )
         (jobs,) = hydra.utils.get_class(sweeper._target_).split_arguments(overrides, None)
         swept = [override.get_key_element().lstrip("+") for override in overrides if override.is_sweep_override()]
         return Path(config.hydra.sweep.dir), jobs, swept

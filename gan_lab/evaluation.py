@@ -285,7 +285,7 @@ def reference_of(config: dict, dataset: Dataset, say=print, wanted: str | None =
     name = split_of(config)
     if dataset.image_size is None:
         if wanted is not None:
-            raise ConfigError(f"reference={wanted} names pictures, and points are judged by the truth: leave it out.")
+            raise ConfigError(f"reference={wanted} is for images; points have a known distribution: leave it out.")
         return dataset, "truth"
     if wanted is not None:
         return split_named(config, dataset, wanted), wanted
@@ -377,9 +377,9 @@ def extractor_of(
     """
     if dataset.image_size is None:
         if not dataset.exact_samples:
-            raise ConfigError("These points have no known truth to be judged by.")
+            raise ConfigError("The distribution of these points is unknown, so there is nothing to evaluate them with.")
         if name is not None:
-            raise ConfigError(f"extractor={name} looks at pictures, and this run makes points: leave it out.")
+            raise ConfigError(f"extractor={name} is for images, and this run generates points: leave it out.")
         return None
     asked, name = name, name or ("classifier" if dataset.num_classes else "pixels")
     if name not in EXTRACTORS:
@@ -393,7 +393,7 @@ def extractor_of(
         how = f"{grey.accuracy:.2%} right on held-out pictures of {grey.classes} classes"
         if asked is not None:
             raise DataError(f"The classifier has learned nothing of this data ({how}): choose extractor=pixels.")
-        say(f"The classifier has learned nothing of this data ({how}), so pixels judge.")
+        say(f"The classifier learned nothing from this data ({how}), so pixels are used instead.")
         return Pixels()
     return grey if dataset.digits is None else PerColour(grey)
 

@@ -50,7 +50,7 @@ class Evaluator:
         try:
             figures = self.figures(trainer)
         except DataError as error:  # too few pictures, for example: no reason to end a training
-            self.say(f"not judged at step {trainer.step:,}: {error}")
+            self.say(f"not evaluated at step {trainer.step:,}: {error}")
             return
         told = {figure.name: figure.as_dict() for figure in figures}
         self.book.judged(told, trainer.step, str(figures[0].protocol))
@@ -66,7 +66,7 @@ class Evaluator:
             return False
         cost = self.count / 4 * trainer.seconds / max(1, trainer.images)  # samples: a quarter of training on as many
         if cost > max(LAST, SHARE * trainer.seconds):
-            self.say(f"Judging this run takes about {duration(cost)}, which gan-lab evaluate does when you want it.")
+            self.say(f"Evaluating this run would take about {duration(cost)}; gan-lab evaluate does it on request.")
             return False
         return True
 
@@ -84,7 +84,7 @@ class Evaluator:
         """The figures on the screen, the first time with what made them, which then stays the same."""
         values = "  ".join(f"{figure.name} {figure.value:.4g}" for figure in figures)
         how = str(figures[0].protocol) if self.ended is None else "as before"
-        return f"judged at step {figures[0].step:,}: {values}  ({how})"
+        return f"evaluated at step {figures[0].step:,}: {values}  ({how})"
 
     def keep_best(self, told: dict, trainer: Trainer) -> None:
         """Save best.pt where the figure is better than ever in this run."""
@@ -102,7 +102,7 @@ class Evaluator:
         self.book.summarise(stopped_early=trainer.step)
         self.say(
             f"No better {self.metric} than {self.best['value']:.4g}, of step {self.best['step']:,}, in {self.patience} "
-            "judgements: the run ends here."
+            "evaluations: the run ends here."
         )
 
     @property
@@ -123,7 +123,7 @@ class Evaluator:
         if self.ended is not None and now - began > SHARE * (now - self.ended) and not self.has_warned:
             share = (now - began) / (now - self.ended)
             every = self.every * math.ceil(share / SHARE)
-            self.say(f"Judging takes {share:.0%} of the time: set trainer.evaluate_every={every} for less.")
+            self.say(f"Evaluation takes {share:.0%} of the time: set trainer.evaluate_every={every} for less.")
             self.has_warned = True
         self.ended = now
 
@@ -142,7 +142,7 @@ def evaluator_of(config: dict, settings: Settings, dataset: Dataset, device) -> 
     usual = f"exact/{dataset.exact_best}" if points else judge.names[0]
     metric = settings.best_metric or (usual if usual in judge.names else None)
     if metric is not None and metric not in judge.names:
-        raise ConfigError(f"trainer.best_metric={metric} is not among the judgements: {', '.join(judge.names)}.")
+        raise ConfigError(f"trainer.best_metric={metric} is not among the evaluated figures: {', '.join(judge.names)}.")
     if metric is None and settings.patience:
         raise ConfigError(f"trainer.patience needs a trainer.best_metric, one of {', '.join(judge.names)}.")
     count = dataset.exact_samples if points else settings.evaluate_samples

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 
-from gan_lab.choices import CONFIG, shown
+from gan_lab.choices import CONFIG, shown, typed
 from gan_lab.errors import ConfigError
 from gan_lab.stored import MARK
 
@@ -79,7 +79,7 @@ def check_free(folder: Path) -> None:
     if there is not None:
         raise ConfigError(
             f"{shown(folder)} holds {there} already, so no new run begins there.\n"
-            f"  to go on with a run: gan-lab resume {shown(folder)}; to start another: choose another directory"
+            f"  to continue it: {typed('gan-lab')} resume {shown(folder)}; to start another: choose another directory"
         )
 
 

@@ -3,10 +3,11 @@
 import csv
 import json
 import os
+import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -95,10 +96,10 @@ class Logbook:
     def text(self, name: str, text: str, step: int | None = None) -> None:
         self.writer.add_text(name, text, step)
 
-    def begin(self, settings: dict[str, str | float]) -> None:
-        """Tell TensorBoard a new run's settings, for its HPARAMS page, and the chart with the losses of all players.
+    def begin(self, settings: dict[str, str | float], figures: Iterable[str] = ()) -> None:
+        """Tell TensorBoard a new run's settings, for its HPARAMS page, and what its page Custom Scalars draws.
 
-        The metrics of that page are the run's own scalars.
+        `figures` are the names of what will be evaluated. The metrics of HPARAMS are the run's own scalars.
 
         The page's `Experiment` is left out: TensorBoard takes that of one run, whichever it meets first, for all.
         """
@@ -106,8 +107,7 @@ class Logbook:
 
         _, start, _ = hparams(settings, {})
         self.writer.file_writer.add_summary(start)
-        every = "^" + tag_of("loss/") + "[^/]+/adversarial"
-        self.writer.add_custom_scalars({"losses": {"of all players": ["Multiline", [every]]}})
+        self.writer.add_custom_scalars(layout_of(figures))
 
     def end(self, step: int) -> None:
         """Tell the page that the run is finished."""
@@ -143,13 +143,28 @@ SHOWN = {"shown_real": "real", "shown_fake": "fresh"}
 SHOWS = {
     "fixed": "The same latents or sources at every step, with averaged weights; a column for each class or code.",
     "fresh": "New samples at every step, with averaged weights.",
-    "real": "Real data, as it is played.",
+    "real": "Real data, as it is trained on.",
     "shown_real": "Real data as the discriminator sees it, after the views of the loss.",
     "shown_fake": "Generated samples as the discriminator sees them, after the views of the loss.",
     "rebuilt": "Pairs of a real image and what the encoder and the generator make of it.",
     "levels": "The levels of the pyramid, from coarse to fine.",
     "code": "One code varies from left to right; each row has other latents.",
 }
+
+
+def layout_of(figures: Iterable[str]) -> dict[str, dict[str, list]]:
+    """The page Custom Scalars: the losses of all players in one chart, then each figure, then what explains them."""
+    chart = lambda pattern: ["Multiline", [f"^{pattern}$"]]
+    each = {name: chart(f"{FIGURES}/{re.escape(name)}") for name in figures}
+    return {
+        "Losses": {"adversarial losses of all players": chart(f"{LOSSES}/[^/]+/adversarial")},
+        **({FIGURES: each} if each else {}),
+        "Training": {
+            "scores of real and generated samples": chart(".+/score_(real|fake)"),
+            "gradient norms": chart("grad_norm/.+"),
+            "learning rates": chart("learning_rate/.+"),
+        },
+    }
 
 
 def tag_of(name: str) -> str:

@@ -151,7 +151,7 @@ class Child:
             return
         code, seconds = self.process.returncode, time.monotonic() - self.started
         if code < 0 and -code not in received:
-            hint = "; mostly the system does so when memory runs out" if -code == 9 else ""
+            hint = "; usually the system is out of memory" if -code == 9 else ""
             error = f"killed by signal {-code} ({signal.strsignal(-code)}){hint}"
             record(self.job, status="killed", seconds=seconds, error=error, code=128 - code, signal=-code)
         elif received:

@@ -30,7 +30,7 @@ def record(config: dict, run_dir: Path, overrides: Sequence[str], dataset: Datas
         checkpoint.write_text(run_dir / START, json.dumps(start, indent=2) + "\n")
     if start["samples"] != len(dataset):
         was = f"it had {start['samples']:,} samples at the start and has {len(dataset):,} now"
-        print(f"The data has changed: {was}. What follows is not what the run would have been.")
+        print(f"The data has changed: {was}. The resumed run will differ from an uninterrupted one.")
     checkpoint.write_text(run_dir / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     if (run_dir / OVERRIDES).exists() and not (run_dir / OVERRIDES).is_file():
         raise CheckpointError(f"{str(run_dir / OVERRIDES)!r} cannot be written: it is no regular file")

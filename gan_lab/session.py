@@ -65,7 +65,7 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
             begin(trainer, saver, settings) if not resume else None
             watch.attend(trainer, [Reporter(settings.log_every, None, watch), saver])
         return {}
-    with waiting("Preparing what judges the samples"):
+    with waiting("Preparing the evaluation"):
         evaluator = evaluator_of(config, settings, dataset, world.device)
     record(config, run_dir, overrides, dataset)
     facts = {"device": str(world.device), "devices": world.size, "precision": precision_name(trainer.amp)}
@@ -89,7 +89,7 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
     shows = [Spared(painter, "Drawing samples", teller.say)]
     if evaluator:
         evaluator.book, evaluator.say = book, teller.say
-        shows.append(Spared(evaluator, "Judging samples", teller.say))
+        shows.append(Spared(evaluator, "Evaluating samples", teller.say))
     observers = [reporter, saver, *shows, teller]  # saved before what may fail, or take long
     received = []
 
@@ -101,7 +101,7 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
     try:
         if not resume:
             book.text("config", "```\n" + (run_dir / "config.yaml").read_text(encoding="utf-8") + "```")
-            book.begin(main_settings(config, run_dir))
+            book.begin(main_settings(config, run_dir), evaluator.judge.names if evaluator else ())
         teller.follow(trainer)
         with signals(stop):
             catch_up(trainer, shows, book) if resume else begin(trainer, saver, settings)
@@ -175,10 +175,10 @@ def dry_run(config: dict) -> None:
 def assemble(config: dict, world: World) -> tuple[Trainer, Dataset]:
     """The dataset, the game and the trainer of a configuration, on this rank's device; complaints come first."""
     settings = Settings(**config["trainer"])
-    with waiting("Looking through the data"):
+    with waiting("Checking the data"):
         dataset = build_dataset(config)
     try:
-        with waiting("Making the networks"):
+        with waiting("Building the networks"):
             game = build_game(config)
     except (MemoryError, RuntimeError) as error:
         raise translated(error, settings) from error
@@ -327,7 +327,8 @@ def opening(config: dict, trainer: Trainer, dataset: Dataset, seconds: float | N
     settings = Settings(**config["trainer"])
     world = trainer.world
     place = "resident" if trainer.loader.resident else "streamed"
-    threads = f", {torch.get_num_threads()} threads" if world.device.type == "cpu" else ""
+    count = torch.get_num_threads()
+    threads = f", {count} thread{'s'[: count > 1]}" if world.device.type == "cpu" else ""
     devices = f"{world.size} x {world.device.type}" if world.size > 1 else str(world.device)
     bounds = [f"{trainer.total:,} steps"] if trainer.total else []
     goal = " or ".join(bounds + ([f"{settings.max_minutes:g} minutes"] if settings.max_minutes else []))
@@ -350,7 +351,7 @@ def too_slow(config: dict, trainer: Trainer, seconds: float) -> list[str]:
     fit = math.inf if left is None else left / max(seconds, 1e-9)
     whole = trainer.total - trainer.step if trainer.total else math.inf
     if fit < min(FEW_STEPS, whole):
-        first = f"Only about {fit:,.0f} steps fit into that time, which as a rule show noise and no pictures."
+        first = f"Only about {fit:,.0f} steps fit into that time, usually too few for anything but noise."
     elif min(fit, whole) * seconds > LONG:
         first = "That is days."
     else:
@@ -383,7 +384,7 @@ def closing(run_dir: Path, trainer: Trainer, settings: Settings, judging: float 
     """Where to look and what to type next."""
     place, gan_lab = shown(run_dir), typed("gan-lab")
     grids = sorted((run_dir / "samples").glob("step-*.png"))
-    judged = f", {judging:.1%} of it for judging" if judging else ""
+    judged = f", {judging:.1%} of it for evaluation" if judging else ""
     lines = [
         f"Finished: {trainer.step:,} steps, {trainer.images:,} images in {duration(trainer.seconds)}{judged}.",
         f"  samples      {shown(grids[-1])}" if grids else "",

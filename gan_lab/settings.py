@@ -13,11 +13,11 @@ MOST_THREADS = 1024  # of one process
 class Trainer:
     """How long, how fast and on what a game is played. Every cadence counts rounds (steps)."""
 
-    steps: int | None = 20_000  # rounds to play; null when epochs or max_minutes bounds the run
+    steps: int | None = 20_000  # training steps; null when epochs or max_minutes bounds the run
     epochs: float | None = None  # passes over the dataset, instead of steps
-    max_minutes: float | None = None  # wall-clock bound, alone or beside steps
+    max_minutes: float | None = None  # wall-clock limit, alone or beside steps
 
-    init_from: str | None = None  # a run whose weights to start from, as far as they fit
+    init_from: str | None = None  # a run whose matching weights to start from
 
     batch_size: int = 64  # images in one forward pass, over all devices
     accumulate: int = 1  # forward passes behind one update; the effective batch is batch_size * accumulate
@@ -28,12 +28,12 @@ class Trainer:
     decay_from: float = 0.0  # share of the run after which linear and cosine begin to fall
     warm_up_steps: int = 0  # steps over which the learning rates rise from zero
 
-    ema_half_life_images: float | None = 10_000  # images after which a weight counts half; null: no average
+    ema_half_life_images: float | None = 10_000  # half-life of the averaged generator; null: none
     ema_ramp: float | None = 0.05  # the half-life is at most this share of the images seen; null: no ramp
-    ema_every: int = 8  # rounds between two updates of the average
+    ema_every: int = 8  # steps between two updates of the average
 
     device: str = "auto"  # auto, cpu, cuda or cuda:0
-    devices: int | Literal["auto"] = 1  # processes to train with, one for each device
+    devices: int | Literal["auto"] = 1  # number of processes, one per device
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: bf16 where the device has it natively
     matmul_precision: Literal["highest", "high", "medium"] = "high"  # of what is float32 on a GPU: high is TF32
     placement: Literal["auto", "resident", "streamed"] = "auto"  # resident: the dataset lies on the device as uint8
@@ -49,14 +49,14 @@ class Trainer:
     keep_checkpoints: int = 2  # the last k are kept; at least 2
     samples: int = 64  # images in a sample grid
 
-    watch: bool = True  # say what goes wrong: collapse, saturation, slow data and more
-    on_divergence: Literal["stop", "rollback", "continue"] = "stop"  # when nothing leads on, as from weights of nan
+    watch: bool = True  # report problems: mode collapse, saturation, slow data and more
+    on_divergence: Literal["stop", "rollback", "continue"] = "stop"  # when weights are NaN or Inf
 
-    evaluate_every: int | None = 1000  # rounds between two judgements of averaged weights; null: never
-    evaluate_samples: int = 2000  # samples of a judgement (points: as many as their truth wants to see)
-    evaluate_with: Literal["pixels", "classifier", "inception"] = "pixels"  # whose features; points have a truth
-    best_metric: str | None = None  # the figure by which best.pt is chosen; null: exact/quality of points, or the FID
-    patience: int | None = None  # judgements without a better one after which a run ends; null: never
+    evaluate_every: int | None = 1000  # steps between two evaluations of the averaged weights; null: never
+    evaluate_samples: int = 2000  # samples per evaluation (points use a number of their own)
+    evaluate_with: Literal["pixels", "classifier", "inception"] = "pixels"  # features for the FID
+    best_metric: str | None = None  # figure that selects best.pt; null: exact/quality of points, or the FID
+    patience: int | None = None  # early stopping: evaluations without improvement; null: off
 
     def __post_init__(self):
         positive = (
@@ -88,11 +88,11 @@ class Trainer:
             raise ConfigError("Nothing bounds the run: set trainer.steps, trainer.epochs or trainer.max_minutes.")
         if self.evaluate_samples < 10:
             raise ConfigError(
-                f"trainer.evaluate_samples={self.evaluate_samples} is too few to judge by: set 10 or more."
+                f"trainer.evaluate_samples={self.evaluate_samples} is too few for an evaluation: set 10 or more."
             )
         if self.evaluate_every is None and (self.patience or self.best_metric):
             name = "patience" if self.patience else "best_metric"
-            raise ConfigError(f"trainer.{name} needs judgements, and there are none: set trainer.evaluate_every=1000.")
+            raise ConfigError(f"trainer.{name} needs evaluations, and they are off: set trainer.evaluate_every=1000.")
         if not 0 <= self.decay_from < 1:
             raise ConfigError(f"trainer.decay_from={self.decay_from} must lie between 0 and 1.")
         for name in ("threads", "workers"):

@@ -315,4 +315,4 @@ def checked_state(state: Any, owner: Path) -> dict[str, Any]:
     parts = ("game", "ema")
     if isinstance(state, dict) and is_count(state.get("step")) and all(isinstance(state.get(p), dict) for p in parts):
         return state
-    raise CheckpointError(f"{owner}: its checkpoint is not one of a training: it must hold step, game and ema.")
+    raise CheckpointError(f"{owner}: it is not a checkpoint of a training: it must hold step, game and ema.")

@@ -106,7 +106,7 @@ def balance(dataset: Dataset) -> Iterator[str]:
         empty = int((counts == 0).sum())
         yield f"warning: the classes are uneven: {share}" + (f"; {empty} are empty" if empty else "")
     else:
-        kind = "nearly even" if counts[most] <= NEARLY * counts[least] else "as uneven as chance makes them"
+        kind = "nearly even" if counts[most] <= NEARLY * counts[least] else "as uneven as a random choice"
         yield f"the classes are {kind}: {share}"
 
 

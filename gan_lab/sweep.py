@@ -98,7 +98,7 @@ def end_sweep(place: Path) -> None:
         error.exit_code = codes.pop() if len(codes) == 1 else 1
         raise error
     there = shlex.quote(str(place))
-    print(f"  compare  gan-lab compare {there}\n  curves   tensorboard --logdir {there}")
+    print(f"  compare  {typed('gan-lab')} compare {there}\n  curves   {typed('tensorboard')} --logdir {there}")
 
 
 def table(place: Path) -> list[dict[str, Any]]:

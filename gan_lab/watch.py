@@ -61,49 +61,50 @@ SYMPTOMS = (
         ("diversity", "rise"),
         lambda now: now["diversity"] < 0.15 and now["rise"] < 1.1,
         4,
-        "whatever the latent, the samples are almost the same: they lie {diversity:.2g} times as far apart as real "
-        "ones. Try loss=relativistic, model.discriminator.spectral_norm=true or a lower optimizer.lr.",
+        "generated samples are nearly identical: their mean distance is {diversity:.2g} times that of real samples. "
+        "Try loss=relativistic, model.discriminator.spectral_norm=true or a lower optimizer.lr.",
         late=True,
     ),
     Symptom(
-        "critic saturation",
+        "discriminator saturation",
         ("separation", "loss_left"),
         lambda now: now["separation"] > 0.99 and now["loss_left"] < 0.02,
         3,
-        "the critic tells {separation:.1%} of real samples from fakes, and {loss_left:.1g} of its loss is left: it "
-        "teaches the generator nothing. Try model.discriminator.spectral_norm=true, loss/penalty=[r1] or a lower "
-        "learning rate for the critic (optimizer_overrides).",
+        "the discriminator ranks {separation:.1%} of pairs of real and generated samples correctly, and its loss has "
+        "fallen to {loss_left:.1g} of its value for random guesses, so the generator hardly learns. Try "
+        "model.discriminator.spectral_norm=true, loss/penalty=[r1] or a lower learning rate for the discriminator "
+        "(optimizer_overrides).",
     ),
     Symptom(
         "vanished gradient",
         ("separation", "gradient_left"),
         lambda now: now["separation"] > 0.99 and now["gradient_left"] < 0.01,
         3,
-        "the critic tells {separation:.1%} of real samples from fakes, and {gradient_left:.1g} of the generator's "
-        "first gradient is left. Try loss=non_saturating, loss=relativistic or a lower learning rate for the critic "
-        "(optimizer_overrides).",
+        "the discriminator ranks {separation:.1%} of pairs of real and generated samples correctly, and the "
+        "generator's gradient norm has fallen to {gradient_left:.1g} of its first value. Try loss=non_saturating, "
+        "loss=relativistic or a lower learning rate for the discriminator (optimizer_overrides).",
     ),
     Symptom(
         "steps too large",
         ("growth",),
         lambda now: now["growth"] > 8.0,
         1,
-        "updates are so large that the squared norm of a player's weights grew by {growth:.0%} in a hundred. "
-        "Divide optimizer.lr by ten.",
+        "the squared norm of a player's weights grew by {growth:.0%} in a hundred updates. Divide optimizer.lr by ten.",
     ),
     Symptom(
         "scattered samples",
         ("diversity",),
         lambda now: now["diversity"] > 3.0,
         2,
-        "samples lie {diversity:.1f} times as far apart as real ones. Divide optimizer.lr by ten.",
+        "the mean distance of generated samples is {diversity:.1f} times that of real ones. "
+        "Divide optimizer.lr by ten.",
     ),
     Symptom(
         "runaway scores",
         ("loss_left",),
         lambda now: now["loss_left"] > 30.0,
         2,
-        "the critic loses {loss_left:.0f} times as much as one that cannot tell real from fake. Divide optimizer.lr by "
+        "the discriminator's loss is {loss_left:.0f} times its value for random guesses. Divide optimizer.lr by "
         "ten, or set loss/penalty=[r1].",
     ),
     Symptom(
@@ -111,8 +112,8 @@ SYMPTOMS = (
         ("worse",),
         lambda now: now["worse"] > 1.5,
         2,
-        "judged samples are {worse:.2g} times worse than the best ones, which checkpoints/best.pt makes. Set "
-        "trainer.patience=3 to end such a run; trainer.schedule=linear or a lower optimizer.lr may avoid it.",
+        "the last evaluation is {worse:.2g} times worse than the best one, whose weights are in checkpoints/best.pt. "
+        "trainer.patience=3 stops such a run; trainer.schedule=linear or a lower optimizer.lr may avoid it.",
         late=True,
     ),
     Symptom(
@@ -120,7 +121,7 @@ SYMPTOMS = (
         ("waiting",),
         lambda now: now["waiting"] > 0.25,
         3,
-        "training stands still for {waiting:.0%} of the time, waiting for data. Raise trainer.workers, or set "
+        "training waits for data for {waiting:.0%} of the time. Raise trainer.workers, or set "
         "trainer.placement=resident if the data fits into memory.",
     ),
 )
@@ -366,8 +367,8 @@ class Watch:
         self.end("divergence", step)
         self.book.rewind(trainer.step)
         said = (
-            f"went back from step {step:,} to the checkpoint of step {trainer.step:,} and goes on with learning rates "
-            f"divided by {2**rollbacks} and other draws (rollback {rollbacks} of {MOST_ROLLBACKS})."
+            f"rolled back from step {step:,} to the checkpoint of step {trainer.step:,}; training continues "
+            f"with learning rates divided by {2**rollbacks} and other draws (rollback {rollbacks} of {MOST_ROLLBACKS})."
         )
         self.say(f"ROLLBACK: {said}")
         self.book.text("health/rollback", said, step)

@@ -63,11 +63,11 @@ FAST = [
     "steps too large",
     "scattered samples",
     "runaway scores",
-    "critic saturation",
+    "discriminator saturation",
     "vanished gradient",
     "divergence",
 ]
-STRONG = ["critic saturation", "vanished gradient"]
+STRONG = ["discriminator saturation", "vanished gradient"]
 
 
 @dataclass

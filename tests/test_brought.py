@@ -384,7 +384,9 @@ def test_pictures_that_are_all_one_are_judged_by_what_is_left(tmp_path):
 
 def test_too_few_real_pictures_are_not_cured_by_more_samples():
     few, many = torch.randn(5, 3), torch.randn(50, 3)
-    with pytest.raises(DataError, match=r"needs more than 5 real pictures, and there are 5: judging needs more data"):
+    with pytest.raises(
+        DataError, match=r"needs more than 5 real pictures, and there are 5: evaluation needs more data"
+    ):
         density_coverage(few, many)
     with pytest.raises(DataError, match=r"needs more than 3 samples, and there are 3: raise n="):
         precision_recall(many, few[:3])
@@ -401,7 +403,7 @@ def test_judging_that_is_impossible_does_not_end_a_training():
     evaluator = Evaluator(5, Nothing(), 4, say=said.append)
     evaluator.figures = lambda trainer: Nothing().figures()
     evaluator.tell(SimpleNamespace(step=10))
-    assert said == ["not judged at step 10: There is nothing to judge."]
+    assert said == ["not evaluated at step 10: There is nothing to judge."]
 
 
 def test_the_remedy_for_a_side_keeps_the_other_one():
@@ -443,7 +445,7 @@ def test_sizes_of_a_folder_are_those_of_files_from_all_of_it(tmp_path):
     [
         ((50, 50), "each of the 2 classes has 50 samples"),
         ((50, 45), "the classes are nearly even: 0 has 50 and 1 45 samples"),
-        ((6, 3), "the classes are as uneven as chance makes them: 0 has 6 and 1 3 samples"),
+        ((6, 3), "the classes are as uneven as a random choice: 0 has 6 and 1 3 samples"),
         ((60, 6), "warning: the classes are uneven: 0 has 60 and 1 6 samples"),
     ],
 )
@@ -541,4 +543,4 @@ def test_a_judge_that_learned_nothing_is_said_and_judges_nothing(tmp_path, monke
         evaluation.extractor_of("classifier", stored(tmp_path), dataset)
     said = []
     assert isinstance(evaluation.extractor_of(None, stored(tmp_path), dataset, say=said.append), Pixels)
-    assert "so pixels judge" in said[0]
+    assert "so pixels are used" in said[0]

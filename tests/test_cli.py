@@ -386,7 +386,7 @@ REFUSED = {
     "outputs/a=b, (ö) ~/2": (4, "did you mean 'outputs/a=b, (ö) ~/1'?"),
     "outputs/a=b, (ö) ~": (4, "did you mean 'outputs/a=b, (ö) ~/1', its newest run?"),
     "/nowhere/at/all": (4, "the run '/nowhere/at/all' does not exist"),
-    "outputs/a=b, (ö) ~/1 loss=hinge": (2, "'loss' cannot change while a run goes on"),
+    "outputs/a=b, (ö) ~/1 loss=hinge": (2, "'loss' cannot change when a run is resumed"),
     "outputs/a=b, (ö) ~/1 trainer.stepz=1": (2, "did you mean 'trainer.steps'?"),
     "outputs/a=b, (ö) ~/1 trainer.steps=x": (2, "trainer.steps='x' must be a whole number"),
     "outputs/a=b, (ö) ~/1 trainer.steps=1,2": (2, "trainer.steps=1,2 must give one value"),

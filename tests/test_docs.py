@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from PIL import Image
 
 from gan_lab import cli
 from gan_lab.build import build_dataset, build_game
@@ -100,10 +101,21 @@ def on(pages, find):
     return [pytest.param(what, id=f"{page.name}: {what}") for what, page in found.items()]
 
 
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    """A place with `my_pictures`, a folder for each of two classes, as a reader of the pages has."""
+    place = tmp_path_factory.mktemp("reader")
+    for number in range(2):
+        (place / "my_pictures" / f"class{number}").mkdir(parents=True)
+        Image.new("RGB", (32, 32)).save(place / "my_pictures" / f"class{number}" / "0.png")
+    return place
+
+
 @pytest.mark.parametrize("command", on(PAGES, commands))
-def test_a_command_on_a_page_composes(command):
+def test_a_command_on_a_page_composes(command, reader, monkeypatch):
     if any(name in command for name in OF_THE_READER):
         pytest.skip("names a folder or a package that only the reader has")
+    monkeypatch.chdir(reader)
     check(command)
 
 
@@ -131,7 +143,7 @@ def test_every_trick_says_when_it_helps_and_where_it_comes_from():
     assert len(sections) > 30
     gaps = [f"{name}: {part}" for name, body in sections.items() for part in TOLD if f"\n- {part}: " not in body]
     assert gaps == []
-    wordless = [name for name, body in sections.items() if not settings(body) and "No words" not in body]
+    wordless = [name for name, body in sections.items() if not settings(body) and "No setting" not in body]
     assert wordless == []
 
 

@@ -144,7 +144,7 @@ def test_a_run_without_progress_ends_after_its_patience(book):
     step, said = ended(book, [5.0, 3.0, 4.0, 3.5, 3.0], patience=3)
     assert step == 11  # the best at step 4, three judgements without a better one, and the round that was begun
     assert book.summary["best"]["step"] == 4 and book.summary["stopped_early"] == 10
-    assert any("No better fid/pixels than 3, of step 4, in 3 judgements" in line for line in said)
+    assert any("No better fid/pixels than 3, of step 4, in 3 evaluations" in line for line in said)
 
 
 def test_without_patience_a_run_goes_on(book):
@@ -165,7 +165,7 @@ def test_the_end_of_a_run_that_was_cut_is_no_judgement_of_its_own(book):
 def test_judging_too_often_is_said_once_with_the_remedy(book):
     """Two rounds of a perceptron take no longer than a judgement; the first one makes caches and is not counted."""
     said = ended(book, [5.0] * 4, patience=None, steps=8)[1]
-    (told,) = [line for line in said if line.startswith("Judging takes")]
+    (told,) = [line for line in said if line.startswith("Evaluation takes")]
     assert "of the time: set trainer.evaluate_every=" in told
     assert int(told.split("=")[1].split()[0]) % 2 == 0
 
@@ -183,15 +183,15 @@ def test_the_share_of_the_time_is_what_judging_took(book, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["trainer.best_metric=fid"], "trainer.best_metric=fid is not among the judgements: fid/pixels."),
-        (["trainer.best_metric=score/pixels"], "is not among the judgements: fid/pixels."),
+        (["trainer.best_metric=fid"], "trainer.best_metric=fid is not among the evaluated figures: fid/pixels."),
+        (["trainer.best_metric=score/pixels"], "is not among the evaluated figures: fid/pixels."),
         (["dataset=gaussian1d", "trainer.patience=2"], "needs a trainer.best_metric, one of exact/mean, exact/std."),
         (
             ["dataset=ring8", "trainer.best_metric=modes"],
             "exact/modes, exact/good_share, exact/quality, exact/reverse_kl, exact/distance.",
         ),
         (["trainer.evaluate_every=null", "trainer.patience=2"], "set trainer.evaluate_every=1000."),
-        (["trainer.evaluate_samples=9"], "trainer.evaluate_samples=9 is too few to judge by: set 10 or more."),
+        (["trainer.evaluate_samples=9"], "trainer.evaluate_samples=9 is too few for an evaluation: set 10 or more."),
     ],
 )
 def test_a_metric_that_will_not_be_there_is_told_before_the_run(words, sentence):
@@ -464,7 +464,7 @@ def test_reference_statistics_are_kept_and_follow_the_data(tmp_path, monkeypatch
 # ---- what is wrong --------------------------------------------------------------------------------------------------
 
 WRONG = {
-    "n=3": (2, "n=3 is too few to judge by: set n=10 or more."),
+    "n=3": (2, "n=3 is too few for an evaluation: set n=10 or more."),
     "extractor=resnet": (2, "extractor=resnet is not known; choose classifier, inception, pixels."),
     "m=3": (2, "unknown setting 'm'; see gan-lab evaluate --help."),
     "checkpoint=9": (4, "keeps no checkpoint '9'; it keeps last and the steps 5."),

@@ -183,7 +183,7 @@ def test_a_short_run_is_judged_at_its_end(tmp_path, monkeypatch, capsys):
     assert cli.main(["train", *words, "hydra.run.dir=run"]) == 0
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert {figure["step"] for figure in summary["figures"].values()} == {12}
-    assert "judged at step 12" in capsys.readouterr().out
+    assert "evaluated at step 12" in capsys.readouterr().out
     assert (tmp_path / "run" / "checkpoints" / "best.pt").is_file()
 
 
@@ -220,19 +220,40 @@ def test_composing_again_gives_what_composing_from_the_start_does(monkeypatch):
 @pytest.fixture
 def mygan(tmp_path, monkeypatch):
     """The files of the README's own variant, as they stand there: a package without __init__.py, and YAML."""
-    page = (ROOT / "README.md").read_text(encoding="utf-8")
-    for place, text in re.findall(r"^```\w+\n# (my\S+)\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
-        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / place).write_text(text, encoding="utf-8")
+    paste("README.md", tmp_path)
     monkeypatch.chdir(tmp_path)
     yield "mygan"
-    for name in [name for name in sys.modules if name.partition(".")[0] == "mygan"]:
+    forget("mygan")
+
+
+def paste(page: str, place: Path) -> str:
+    """Write the files that a page shows; the command below them."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for name, content in re.findall(r"^```\w+\n# (my\S+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(content, encoding="utf-8")
+    (line,) = re.findall(r"^gan-lab (train --config-dir my_conf .*)$", text, re.MULTILINE)
+    return line
+
+
+def forget(package: str) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         del sys.modules[name]
 
 
+def test_the_loss_on_the_page_of_papers_trains_as_it_stands(tmp_path, monkeypatch, capsys):
+    line = paste("docs/papers.md", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*line.split(), *QUICK, "trainer.steps=2", "loss/penalty=[r1]", "model.discriminator.norm=none",
+                     "hydra.run.dir=run"]) == 0  # fmt: skip
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["step"] == 2
+    assert cli.main(["show", "loss/pearson", "--config-dir", "my_conf", "trust=[mylosses]"]) == 0
+    assert "dcgan" in capsys.readouterr().out.partition("models that fit: ")[2]
+    forget("mylosses")
+
+
 def test_the_readmes_own_network_and_loss_train_as_they_stand(mygan, tmp_path):
-    page = (ROOT / "README.md").read_text(encoding="utf-8")
-    (line,) = re.findall(r"^gan-lab (train --config-dir my_conf .*)$", page, re.MULTILINE)
+    line = paste("README.md", tmp_path)
     assert "loss=myloss" in line and "model=mygan" in line
     assert not (tmp_path / "mygan" / "__init__.py").exists()
     quick = ["trainer.steps=2", "trainer.batch_size=8", "trainer.threads=1", "hydra.run.dir=run"]

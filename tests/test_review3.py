@@ -79,7 +79,7 @@ def test_a_picture_of_less_than_a_pack_is_a_sentence():
 @pytest.mark.parametrize("model", ["resnet", "r3gan"])
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
 def test_a_network_that_asks_for_a_condition_needs_a_game_that_has_one(network, model):
-    with pytest.raises(ConfigError, match=rf"tells it none. Set model\.{network}\.num_conditions=0"):
+    with pytest.raises(ConfigError, match=rf"is unconditional. Set model\.{network}\.num_conditions=0"):
         trainer_of(config_of(f"model={model}", f"model.{network}.num_conditions=10"))
 
 

@@ -50,9 +50,9 @@ WRONG = {
     "interpolate=linear seeds=1": (2, "interpolate needs two seeds or more, for example seeds=3,8."),
     "interpolate=linear files=true": (
         2,
-        "files=true makes single samples, and interpolate a walk: leave out one of them.",
+        "files=true writes single samples, and interpolate rows of them: leave out one of the two.",
     ),
-    "gif=true": (2, "gif=true shows a walk between seeds: add interpolate=spherical."),
+    "gif=true": (2, "gif=true is for interpolations: add interpolate=spherical."),
     "out=/dev/null/x.png": (6, "cannot write to '/dev/null': File exists; choose a place with out=..."),
 }
 

@@ -210,7 +210,7 @@ REFUSED = {
     "sample RUN seeds=0-99999999999": "names too many seeds: at most 10,000",
     f"sample RUN seeds={2**64}": "must be numbers below 2^63 and ranges",
     "sample RUN seeds=0,1 interpolate=linear steps=100000000": "steps=100000000 must be a whole number from 1 to",
-    "sample RUN seeds=0-99 interpolate=linear steps=1000": "99 walks of steps=1000 are 99,000 pictures",
+    "sample RUN seeds=0-99 interpolate=linear steps=1000": "99 interpolations of steps=1000 are 99,000 pictures",
     "sample RUN device=meta": "device=meta is not supported",
     "sample RUN out=": "out= needs a value",
     f"sample RUN {LONG}=1": "unknown setting 'xxx",

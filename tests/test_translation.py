@@ -788,7 +788,7 @@ WRONG = {
     "missing": (["nowhere", "out"], "'nowhere' does not exist"),
     "several": (["in", "out.png"], "names one picture, and 'in' holds several"),
     "jpeg": (["in/a.png", "a.jpg"], "pictures are written as PNG"),
-    "direction": (["in", "out", "direction=back"], "direction=back is not one of this run: choose forth."),
+    "direction": (["in", "out", "direction=back"], "direction=back is not a direction of this run: choose forth."),
     "multiple": (["in/odd.png", "out.png", "size=own"], "has 20 x 16 pixels, .* multiples of 16: set size=16x16"),
     "broken": (["in/broken.png", "out.png"], "broken.png cannot be read as a picture"),
     "twice": (["twice", "out"], "would both become"),
@@ -814,7 +814,7 @@ def test_what_cannot_be_translated_is_a_sentence(runs, pictures_of, tmp_path, mo
 def test_a_run_that_translates_nothing_says_so(tmp_path, pictures_of, capsys):
     launch.train(config_of(*QUIET), tmp_path / "run")
     assert main(["translate", str(tmp_path / "run"), str(pictures_of), str(tmp_path / "out")]) == 2
-    assert "makes pictures of latents and translates none" in capsys.readouterr().err
+    assert "this run does not translate images" in capsys.readouterr().err
 
 
 def test_samples_walk_between_sources(runs, tmp_path):

@@ -152,7 +152,7 @@ def test_a_generator_that_is_fed_one_latent_has_collapsed(dataset):
 def test_a_critic_that_is_far_too_strong_is_noticed():
     words = ["loss=minimax", "loss.critic_turns=5", "optimizer_overrides={discriminator: {lr: 0.02}}"]
     watch, _ = watched(made(*words), 100)
-    assert "critic saturation" in names(watch)
+    assert "discriminator saturation" in names(watch)
 
 
 def test_a_learning_rate_that_is_far_too_high_is_noticed():
@@ -204,7 +204,7 @@ def test_data_that_keeps_training_waiting_is_noticed():
         trainer.loader.waited += 4.0
         watch.signals = watch.pace(trainer)
         watch.judge(trainer)
-    assert len(said) == 1 and "stands still for 40% of the time" in said[0] and "trainer.workers" in said[0]
+    assert len(said) == 1 and "waits for data for 40% of the time" in said[0] and "trainer.workers" in said[0]
 
 
 def test_the_time_in_which_training_waits_is_counted():
@@ -312,7 +312,7 @@ def test_three_rollbacks_and_then_exit_code_5(tmp_path, capfd):
     summary = summary_of(tmp_path)
     assert summary["rollbacks"] == MOST_ROLLBACKS
     assert [entry["name"] for entry in summary["health"]].count("rollback") == 3
-    assert capfd.readouterr().out.count("ROLLBACK: went back from step 8 to the checkpoint of step 5") == 3
+    assert capfd.readouterr().out.count("ROLLBACK: rolled back from step 8 to the checkpoint of step 5") == 3
     assert checkpoint.load_newest(tmp_path / "checkpoints")["rollbacks"] == 3
 
 

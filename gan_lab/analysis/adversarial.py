@@ -16,9 +16,10 @@ def adversarial(run: Run, *, n: int = 2000, n_test: int = 500, shown: int = 8, l
 
     The classifier is that of the look `features`, on `n` pictures; `n_test` others are changed by at most epsilon grey
     levels each: x + epsilon * sign(gradient of the loss). Goodfellow et al. 2015 (arXiv 1412.6572), section 4. Nothing
-    is trained against these examples, and no generator makes them: a GAN's generator learns to draw what its critic
-    takes for real, these only step where one classifier errs. Figures: `accuracy/<epsilon>` by grey levels of 255, and
-    `noise/<epsilon>` under random signs of the same size. `level`: the epsilon of the picture.
+    is trained against these examples, and no generator makes them: a GAN's generator learns to make samples that
+    its discriminator takes for real; these only step to where one classifier errs. Figures: `accuracy/<epsilon>`
+    by grey levels of 255, and `noise/<epsilon>` under random signs of the same size. `level`: the
+    epsilon of the picture.
     """
     pictures_only(run, "adversarial")
     features = features_by(run.game)

@@ -30,8 +30,8 @@ def arithmetic(
     results should be; unless said, what `plus` is, and of attributes also what `start` has and `minus` has not.
     `examples` samples are averaged, drawn anew from a `pool` of samples in each of `trials`. Radford et al. 2016 (arXiv
     1511.06434), section 6.3.2. Figures: `share` of results that are as expected; `chance`, of random samples; `single`,
-    of results where one sample stands for each concept; `factor`, share over chance. One reader chooses the samples,
-    and another, of other seed and architecture, judges.
+    of results where one sample stands for each concept; `factor`, share over chance. One classifier chooses the
+    samples, and another, of other seed and architecture, evaluates the results.
     """
     latents_only(run, "arithmetic")
     latents, samples = fresh(run, pool, POOL_SEED)
@@ -76,7 +76,7 @@ def arithmetic(
     single = run.generate(sums(members, 1, trials), AT_ONCE)
     finding.figures = {"share": share(results), "chance": share(samples), "single": share(single)}
     finding.figures["factor"] = finding.figures["share"] / max(finding.figures["chance"], 1 / pool)
-    finding.notes.append(f"Expected: {wanted.text}. Judge: {judge.about}.")
+    finding.notes.append(f"Expected: {wanted.text}. Classifier: {judge.about}.")
     return finding
 
 

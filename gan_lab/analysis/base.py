@@ -24,14 +24,14 @@ class Finding:
 def pictures_only(run: Run, what: str) -> None:
     """ConfigError for a run that makes points."""
     if run.dataset.image_size is None:
-        raise ConfigError(f"what={what} looks at pictures, and this run makes points: choose a run on pictures.")
+        raise ConfigError(f"what={what} needs a run on images, and this run generates points.")
 
 
 def latents_only(run: Run, what: str) -> None:
     """ConfigError for a run that makes points, or whose latents are pictures that it translates."""
     pictures_only(run, what)
     if run.latents([0]).dim() == 4:
-        raise ConfigError(f"what={what} looks at a latent space, and this run translates: its latents are pictures.")
+        raise ConfigError(f"what={what} needs a latent space, and this run translates images.")
 
 
 def fresh(run: Run, n: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -61,7 +61,7 @@ def dropout(run: Run, *, concept: str | None = None, share: float = 0.3, n: int 
         figures,
         {"dropout": pictures.grid(fine, columns=8)},
         [f"{concept.text}: {int((~kept).sum())} of {kept.numel()} features taken away. Rows: samples of it, the same "
-         f"latents without these features; other samples, and again without. Judge: {judge.about}."],
+         f"latents without these features; other samples, and again without. Classifier: {judge.about}."],
     )  # fmt: skip
 
 

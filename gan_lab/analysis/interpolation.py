@@ -10,7 +10,7 @@ WAYS = ("linear", "spherical")
 
 
 def interpolation(run: Run, *, seeds: list[int] | None = None, steps: int = 9, pairs: int = 50) -> Finding:
-    """Walks between latents, linear and spherical, and how smooth they are.
+    """Interpolations between latents, linear and spherical, and how smooth they are.
 
     `seeds` are the ends, two by two (four pairs unless said); `steps` pictures a walk, ends included; `pairs`: how many
     further walks the figures are taken from. White 2016 (arXiv 1609.04468), section 2.1. Figures, of either way:
@@ -30,7 +30,7 @@ def interpolation(run: Run, *, seeds: list[int] | None = None, steps: int = 9, p
         finding.figures[f"{way}/largest_step"] = float(step.amax(dim=1).mean()) / apart(walked[:, 0])
         finding.figures[f"{way}/unevenness"] = float((step.amax(dim=1) / step.mean(dim=1).clamp(min=1e-12)).mean())
     finding.notes.append(
-        f"Each row walks from one latent to another in {steps} pictures. A step of 1 / {steps - 1} = "
+        f"Each row goes from one latent to another in {steps} pictures. A step of 1 / {steps - 1} = "
         f"{1 / (steps - 1):.2f} of what unrelated samples differ by is the least that the largest step can be on a "
         "straight way; 1 would be a jump to another picture."
     )

@@ -26,7 +26,7 @@ def labelled_pictures(run: Run, n: int, n_test: int) -> tuple[Tensor, Tensor, Te
     """
     if not run.dataset.classes:
         raise ConfigError(
-            "This look teaches a classifier, and this data has no labels: choose a run on labelled pictures."
+            "This analysis trains a classifier, and this data has no labels: choose a run on labelled images."
         )
     reference, split = reference_of(run.config, run.dataset, lambda _: None)
     order = chosen(len(run.dataset))

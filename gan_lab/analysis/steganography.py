@@ -16,7 +16,7 @@ LEVELS = (1, 2, 4, 8, 16, 32)  # deviations of the noise, of 255 grey levels
 def steganography(
     run: Run, *, n: int = 64, level: int = 4, strength: int = 20, direction: str = "forth", rows: int = 6
 ) -> Finding:
-    """Noise on what a two-way game translates, and how much of the way back it destroys.
+    """Noise on the translations of a two-way model, and how much of the reconstruction it destroys.
 
     `n` pictures are translated (`direction`, forth or back) and translated back; in between, noise of a few grey levels
     that no eye notices is laid on the translation, or it is rounded to bytes as a picture file does. A translation that
@@ -29,7 +29,7 @@ def steganography(
     """
     game, there = run.game, {"forth": "back", "back": "forth"}
     if set(game.translators) != set(there):
-        raise ConfigError("what=steganography looks at ways back: choose a run of a two-way game, such as CycleGAN's.")
+        raise ConfigError("what=steganography needs a run that translates in both directions, such as CycleGAN's.")
     if direction not in there:
         raise ConfigError(f"direction={direction} is not known; choose forth or back.")
     start = as_played(run.dataset.plain(chosen(len(run.dataset), n))["source" if direction == "forth" else "image"])
@@ -49,8 +49,8 @@ def steganography(
     return Finding(
         figures,
         {"steganography": pictures.table(beside(*columns))},
-        [f"Each row: a picture, its translation, its way back, the way back where noise of {level} grey levels lay on "
-         f"the translation, and what that noise changed, {strength} times as strong (grey: nothing)."],
+        [f"Each row: a picture, its translation, its reconstruction, the reconstruction with noise of "
+         f"{level} grey levels on the translation, and the change, {strength} times as strong (grey: none)."],
     )  # fmt: skip
 
 

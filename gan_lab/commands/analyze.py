@@ -1,4 +1,4 @@
-"""Look inside a run: walks between latents, arithmetic, nearest pictures, what the networks have learned."""
+"""Analyse a run: interpolation, latent arithmetic, nearest training images, features, edits."""
 
 import ast
 import inspect
@@ -14,17 +14,17 @@ from gan_lab.stored import shortened
 
 USAGE = """usage: gan-lab analyze RUN what=LOOK [key=value ...]
 
-Looks inside a run: pictures, figures and what they mean go to RUN/analysis/LOOK, where TensorBoard finds them too.
-gan-lab analyze what=LOOK --help says more of one look.
+Runs an analysis of a trained run. Pictures, figures and their explanation go to RUN/analysis/LOOK and to the run's
+TensorBoard events. gan-lab analyze what=LOOK --help describes one analysis and its settings.
 
-  what=interpolation     one look, or all: those that need nothing else
+  what=interpolation     one analysis, or all that need no further setting
   weights=ema            ema (averaged) or raw
   checkpoint=last        last, best or a step that the run keeps
   root=PATH              where the data lies now (dataset.root, or dataset.path of your own pictures)
   device=cpu             cpu or cuda
   trust=[mypackage]      packages of your own that the run's configuration names
 
-looks:
+analyses:
 """
 LOOKS = Path(__file__).parents[1] / "analysis"
 OF_RUN = {"weights": str, "checkpoint": str, "device": str, "trust": list[str]}
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int | None:
     if not run_and:
         raise ConfigError(f"name the run first: gan-lab analyze RUN {' '.join(words)}")
     if "what" not in asked:
-        raise ConfigError(f"what is to be looked at? Add what=all or one of {', '.join(looks())}.")
+        raise ConfigError(f"name an analysis: what=all or one of {', '.join(looks())}.")
     what = asked.pop("what")
     chosen = list(looks()) if what == "all" else [what]
     own = {} if what == "all" else kinds_of(what)
@@ -80,7 +80,7 @@ def looks() -> dict[str, str]:
 def function_of(what: str):
     """The function of a look; ConfigError for a wrong word."""
     if what not in looks():
-        raise ConfigError(f"what={what} is no look{meant(what, looks()) or '; there are ' + ', '.join(looks())}")
+        raise ConfigError(f"what={what} is no analysis{meant(what, looks()) or '; there are ' + ', '.join(looks())}")
     from importlib import import_module
 
     return vars(import_module(f"gan_lab.analysis.{what}"))[what]
@@ -94,7 +94,7 @@ def kinds_of(what: str) -> dict[str, Any]:
 
 def options_of(what: str) -> str:
     parameters = inspect.signature(function_of(what)).parameters.values()
-    plain = lambda value: {True: "true", False: "false", None: "..."}.get(value, value)
+    plain = lambda value: "..." if value is None else str(value).lower() if isinstance(value, bool) else value
     return "\n".join(f"  {p.name}={plain(p.default)}" for p in parameters if p.kind is p.KEYWORD_ONLY)
 
 

@@ -1,4 +1,4 @@
-"""List runs with their size, status and age, and remove those that you name; nothing without yes=true."""
+"""List runs with their size, status and age; remove the chosen ones with yes=true."""
 
 import os
 import re
@@ -16,18 +16,18 @@ from gan_lab.stored import place as path_of
 
 USAGE = """usage: gan-lab clean [RUN ...] [status=...] [older=...] [root=outputs] [yes=true]
 
-Lists the runs below root. With yes=true it removes the named ones, or those that status and older choose; it never
-removes what is running, what lies behind a link, or all runs at once. Of a run that gan-lab has marked as its own it
-removes the files that gan-lab writes; whatever else lies there stays, and is named. A run without that mark began in a
-directory that was not empty, or before there were marks: it goes only where nothing else lies in it.
+Lists the runs below root. With yes=true it removes the named runs, or those that match status and older. It never
+removes a running job, anything behind a symbolic link, or all runs at once. It removes only files that gan-lab wrote;
+other files in a run's directory stay and are listed. A run is known by its file .gan-lab, which is written at the start
+unless the directory already holds other files. A run without that file is removed only if nothing else lies in it.
 
   RUN ...          directories of runs, such as outputs/dcgan_digits/20261120-140502
-  status=failed    finished, stopped, diverged, failed or killed (ended without a word); several with commas
+  status=failed    finished, stopped, diverged, failed or killed; several with commas
   older=7d         last changed longer ago than 30m, 12h, 7d or 4w
   root=outputs     where runs lie
   yes=true         remove them
 
-Exit codes: 0 done, 2 a wrong word or a run that may not be removed, 4 no such run, 6 one that cannot be removed."""
+Exit codes: 0 done, 2 a wrong setting or a run that may not be removed, 4 no such run, 6 one that cannot be removed."""
 WRITTEN = re.compile(  # the names of all that gan-lab writes into a run
     r"config\.yaml|overrides\.txt|start\.json|environment\.json|summary\.json|metrics\.csv|evaluations\.csv|progress\.gif"
     r"|events\.out\.tfevents\.[^/]*|job\.json|log\.txt|error\.txt|\.lock|\.gan-lab|\.hydra/[a-z]+\.yaml"

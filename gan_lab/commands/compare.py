@@ -1,4 +1,4 @@
-"""Compare runs: what came of each, means over seeds, and the settings in which they differ."""
+"""Compare runs: figures, means over seeds, and the settings in which they differ."""
 
 import csv
 import io
@@ -19,18 +19,18 @@ from gan_lab.overrides import exists
 
 USAGE = """usage: gan-lab compare RUN... [key=value ...]
 
-RUN is a run, a sweep, or any directory of runs. Each run is shown with its last and its best value of every figure;
-runs that differ in nothing but their seed stand together, with mean and standard deviation of those that finished.
-Figures of one name that were made in different ways stand in columns of their own; those that most runs have come
-first. An arrow says which side is better. A run that cannot be read has a line that says so, and the reason below.
+RUN is a run, a sweep, or any directory of runs. Prints the last and the best value of every figure of each run.
+Runs that differ only in their seed are grouped, with mean and standard deviation of the finished ones. Figures of one
+name but different protocols have separate columns; those that most runs have come first. An arrow marks the better
+direction. Unreadable runs are listed with the reason.
 
-  metric=[exact/quality]   which figures (default: those of judges; without any, the losses)
-  all=true                 all of those, also what only one run has or the terminal is too narrow for
-  sort=exact/quality       the figure by whose last value to sort, best first; sort=-... the other way round
+  metric=[exact/quality]   which figures (default: evaluated figures; without any, the losses)
+  all=true                 all figures, also those of a single run or too wide for the terminal
+  sort=exact/quality       sort by the last value of this figure, best first; sort=-... reverses the order
   csv=PATH                 also as CSV, with a column for each number
   markdown=true            as Markdown; markdown=PATH writes a file
 
-Exit codes: 0 compared, 2 a wrong word, 4 a run that is not there or cannot be read."""
+Exit codes: 0 compared, 2 a wrong setting, 4 a run that is not there or cannot be read."""
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from gan_lab.choices import find_file
+from gan_lab.choices import find_file, typed
 from gan_lab.errors import ConfigError, ResourceError
 from gan_lab.stored import place
 
@@ -13,7 +13,7 @@ USAGE = """usage: gan-lab cp PART FILE
   FILE  where to: <your folder>/<group>/<name>.yaml, for example my_conf/model/mine.yaml.
         Folders are made; a file that exists is never overwritten.
 
-Exit codes: 0 copied, 2 a name or a place that cannot be, 6 a place that cannot be written."""
+Exit codes: 0 copied, 2 an unknown part or a wrong place, 6 a place that cannot be written."""
 
 
 def main(argv: list[str]) -> None:
@@ -36,7 +36,8 @@ def main(argv: list[str]) -> None:
     folder = target.parents[group.count("/") + 1]
     choice = f"{group}=[{target.stem}]" if "/" in group else f"{group}={target.stem}"
     words = f"--config-dir {quoted(folder)} {quoted(choice)}"
-    print(f"{target}\n  check it     gan-lab validate {words}\n  train it     gan-lab train {words}")
+    gan_lab = typed("gan-lab")
+    print(f"{target}\n  check it     {gan_lab} validate {words}\n  train it     {gan_lab} train {words}")
     return None
 
 

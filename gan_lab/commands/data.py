@@ -1,4 +1,4 @@
-"""Look at a dataset as the critic sees it: a picture, and counts, balance, range and duplicates."""
+"""Inspect a dataset: a grid of samples, counts, class balance, value range and duplicates."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +10,15 @@ from gan_lab.overrides import read
 
 USAGE = """usage: gan-lab data dataset=NAME [setting=value ...] [n=...] [out=...] [--config-dir DIR]
 
-Draws the first samples of a training's first epoch as the critic gets them (mirrored where dataset.flip says so, before
-any view of the loss), beside their sources where it has some, and tells what is in the data.
+Draws the first samples of the first epoch as the discriminator gets them (mirrored with dataset.flip, before the views
+of the loss), with their sources if there are any, and prints statistics of the data.
 
   n=64      samples in the picture (default: 64 images, or 2,000 points)
   out=PATH  where to draw it (default: outputs/data/<NAME>.png); nothing that exists is overwritten
 
 Other words are those of gan-lab train: gan-lab data dataset=folder dataset.path=my_pictures dataset.image_size=64
-Files that are missing are fetched, as training does. Sets larger than 1 GB, or than half of the free memory, are judged
-by a sample of 20,000.
+Missing files are downloaded, as in training. Statistics of sets larger than 1 GB, or than half of the free memory, are
+those of a sample of 20,000.
 
 Exit codes: 0 done, 2 a wrong word, 3 data that is missing or cannot be read, 6 a place that cannot be written."""
 

@@ -1,4 +1,4 @@
-"""Tell what there is to train with: versions, devices, disk, data, speed and traps, as text for a report."""
+"""Report versions, devices, disk space, data and speed, for example for a bug report."""
 
 import contextlib
 import io
@@ -21,12 +21,12 @@ from gan_lab.stored import place
 
 USAGE = """usage: gan-lab doctor [root=data] [outputs=outputs]
 
-Takes some ten seconds, and changes nothing. Names of machines and users are left out; the home directory becomes ~.
+Takes about ten seconds and changes nothing. Names of machines and users are left out; the home directory becomes ~.
 
   root=data        where the files of datasets lie: each built-in dataset that reads files is tried there
   outputs=outputs  where runs are to be written
 
-Exit codes: 0 whatever is found, 2 a wrong word."""
+Exit codes: 0 whatever is found, 2 a wrong setting."""
 PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "pillow", "tensorboard", "scikit-learn")
 TRIAL = "experiment=dcgan_digits"
 SHARED_MEMORY = Path("/dev/shm")
@@ -134,7 +134,7 @@ def data(root: str) -> Iterator[str]:
         node = yaml.safe_load(path.read_text(encoding="utf-8"))
         if "root" in node:
             seconds_left = LOOK_SECONDS - (time.monotonic() - started)
-            yield f"{name}: {there(name, root) if seconds_left > 0 else 'not looked at, for want of time'}"
+            yield f"{name}: {there(name, root) if seconds_left > 0 else 'not checked: out of time'}"
 
 
 def there(name: str, root: str) -> str:

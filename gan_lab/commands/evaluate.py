@@ -1,4 +1,4 @@
-"""Judge fresh samples of a run against real data that it has not seen, and write down how."""
+"""Evaluate a run: FID, KID, precision, recall and more, against the test split."""
 
 import csv
 from collections.abc import Sequence
@@ -11,19 +11,20 @@ from gan_lab.stored import place
 
 USAGE = """usage: gan-lab evaluate RUN [key=value ...]
 
-Judges samples of a run's averaged weights: points by the truth, pictures by their features, against the test split
-where the data has one. Each figure says what made it. Written to evaluations.csv and summary.json in RUN.
+Compares new samples of the averaged weights with real data: images by features, with the test split if there is one;
+points with their known distribution. Each figure names its protocol. Results go to evaluations.csv and summary.json in
+RUN.
 
   n=10000                how many samples, at most 1,000,000 (stacked digits: 26000)
-  reference=test         another split of the data, 50,000 pictures of it at most; published FIDs are mostly those of
+  reference=test         another split of the data, at most 50,000 images; most published FIDs are those of
                          extractor=inception reference=train n=50000
-  extractor=classifier   whose features: classifier (learns from the labelled data, once; the default where there are
-                         labels), pixels (the default elsewhere) or inception (FID and KID; needs torch-fidelity)
+  extractor=classifier   features: classifier (trained once on the labelled data; the default if there are labels),
+                         pixels (the default otherwise) or inception (FID and KID; needs torch-fidelity)
   weights=ema            ema (averaged) or raw
   checkpoint=last        last, best or a step that the run keeps
-  seed=1                 other latents than those of another seed
+  seed=1                 seed of the latents
   root=PATH              where the data lies now (dataset.root, or dataset.path of your own pictures)
-  inception=PATH         Inception's weights; otherwise they are looked for in the cache, then downloaded
+  inception=PATH         Inception's weights; by default from the cache, else downloaded
   device=cpu             cpu or cuda
   trust=[mypackage]      packages of your own that the run's configuration names
 """
@@ -52,7 +53,7 @@ def main(argv: list[str]) -> int | None:
         return None
     options = parse(Options, argv[1:], "evaluate")
     if options.n is not None and options.n < LEAST:
-        raise ConfigError(f"n={options.n} is too few to judge by: set n={LEAST} or more.")
+        raise ConfigError(f"n={options.n} is too few for an evaluation: set n={LEAST} or more.")
 
     from gan_lab.evaluation import evaluate
     from gan_lab.run import Run

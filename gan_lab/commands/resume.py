@@ -1,4 +1,4 @@
-"""Go on with a run that was stopped or interrupted, exactly where it was; or with a sweep: what is missing of it."""
+"""Resume an interrupted run exactly where it stopped, or run the missing jobs of a sweep."""
 
 import json
 from pathlib import Path
@@ -113,7 +113,7 @@ def changes(line: Line) -> dict[str, Any]:
     for key in found:
         near = meant(key, CHANGEABLE)
         if key not in CHANGEABLE:
-            reason = f"{key!r} cannot change while a run goes on: it would be another experiment{near}"
+            reason = f"{key!r} cannot change when a run is resumed: it would be another experiment{near}"
             raise ConfigError(f"{reason}\n  start one with gan-lab train {key}=... and the run's own settings")
     return found
 

@@ -1,4 +1,4 @@
-"""Draw new samples from a run: a grid, single files, or a walk between latents."""
+"""Generate samples from a run: a grid, single files, or an interpolation."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,20 +10,20 @@ from gan_lab.stored import shortened
 
 USAGE = """usage: gan-lab sample RUN [key=value ...]
 
-Draws from the averaged weights of a run's last checkpoint. Nothing that exists is overwritten.
+Generates samples with the averaged weights of the last checkpoint. Existing files are never overwritten.
 
   n=64                   how many samples, at most 10,000
   seeds=0-63,100         which samples: one latent for each seed, the same in every call (instead of n)
-  label=3                of a conditional run: this class, for all samples
-  attributes=[red,circle]  the same with attributes: these, and no others
-  code.0=3               of a run with codes: the value of one, a whole number or, of a continuous code, any number
+  label=3                conditional runs: the class of all samples
+  attributes=[red,circle]  conditional runs: the attributes of all samples
+  code.0=3               runs with latent codes: the value of one code, whole or, of a continuous code, any number
   files=true             one PNG for each seed instead of a grid
-  interpolate=spherical  walk through the seeds' latents: spherical or linear; a row for each pair
-  steps=9                pictures from one seed to the next
-  gif=true               the walk as a GIF
+  interpolate=spherical  interpolate between the seeds' latents: spherical or linear; one row per pair
+  steps=9                number of images from one seed to the next
+  gif=true               the interpolation as a GIF
   weights=ema            ema (averaged) or raw
   checkpoint=last        last, best or a step that the run keeps
-  root=PATH              where the data lies now, where it is needed (dataset.root, or the path of your own pictures)
+  root=PATH              where the data is now, if needed (dataset.root, or the path of your own pictures)
   out=PATH               where to write (default: <RUN>/generated/...)
   device=cpu             cpu or cuda
   trust=[mypackage]      packages of your own that the run's configuration names
@@ -137,13 +137,13 @@ def check(options: Options, seeds: list[int]) -> None:
     if options.interpolate and len(seeds) < 2:
         raise ConfigError("interpolate needs two seeds or more, for example seeds=3,8.")
     if options.interpolate and options.files:
-        raise ConfigError("files=true makes single samples, and interpolate a walk: leave out one of them.")
+        raise ConfigError("files=true writes single samples, and interpolate rows of them: leave out one of the two.")
     pairs = len(seeds) - (not options.gif)
     if options.interpolate and pairs * options.steps > MOST_SAMPLES:
-        made = f"{pairs:,} walks of steps={options.steps} are {pairs * options.steps:,} pictures"
+        made = f"{pairs:,} interpolations of steps={options.steps} are {pairs * options.steps:,} pictures"
         raise ConfigError(f"{made}; at most {MOST_SAMPLES:,} are made at once.")
     if options.gif and not options.interpolate:
-        raise ConfigError("gif=true shows a walk between seeds: add interpolate=spherical.")
+        raise ConfigError("gif=true is for interpolations: add interpolate=spherical.")
 
 
 def codes_of(words: list[str]) -> dict[int, float]:
@@ -179,5 +179,5 @@ def seeds_of(text: str) -> list[int]:
 def images(samples):
     """Samples that are images; points have no picture of their own."""
     if samples.dim() != 4:
-        raise ConfigError("This run makes points, which are drawn all together: leave out files and interpolate.")
+        raise ConfigError("This run generates points, which are drawn in one plot: leave out files and interpolate.")
     return samples

@@ -1,4 +1,4 @@
-"""Show a part: its YAML, what it builds and what it fits; or where each value of a run came from."""
+"""Show a choice: its YAML, its class, what it works with; or where each setting of a run came from."""
 
 import ast
 import re
@@ -19,13 +19,13 @@ USAGE = """usage: gan-lab show PART [trust=[mypackage]] [--config-dir DIR]
        gan-lab show run RUN [changed=true]
 
   PART          a name such as model/dcgan, loss/hinge, experiment/ring8, dcgan where one group has it, or a YAML file:
-                its text, its source, the class that it builds, and what composes with it
+                prints its text, its source, the class that it builds, and what it works with
   RUN           a run's directory: each value of its configuration, and the file or command line it came from
   changed=true  only what the experiment, the command line or a resume changed
   --config-dir  a folder of your own YAML, in which parts are looked for too
   trust=[...]   packages of your own that the YAML names
 
-Exit codes: 0 shown, 2 a wrong word, 4 a run that is not there or cannot be read."""
+Exit codes: 0 shown, 2 a wrong setting, 4 a run that is not there or cannot be read."""
 ASKED = {"model": ("loss", "dataset"), "loss": ("model",), "loss/penalty": ("model",), "loss/view": ("model",),
          "dataset": ("model",)}  # fmt: skip
 REMEDY = re.compile(r"Set ([\w.]+=[^\s,]+?)(?=[.,]?(?:\s|$))")

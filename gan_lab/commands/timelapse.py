@@ -1,4 +1,4 @@
-"""Make a GIF or WebP of a run's training: its sample grids in order, with the step on each."""
+"""Make a GIF or WebP of a run's training, labelled with its steps."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,17 +13,17 @@ from gan_lab.stored import place
 
 USAGE = """usage: gan-lab timelapse RUN [key=value ...]
 
-Puts the grids in RUN/samples one after the other, or draws new ones from the checkpoints that the run keeps.
+Joins the grids in RUN/samples, or generates new ones from the kept checkpoints.
 
-  fps=8                pictures in a second; the last one stays for two
-  every=1              every k-th picture, and the last
-  size=512             width in pixels (default: as they are)
-  seeds=0-15           draw these seeds from each kept checkpoint (a run keeps trainer.keep_checkpoints of them)
+  fps=8                frames per second; the last one stays for two seconds
+  every=1              every k-th frame, and the last
+  size=512             width in pixels (default: unchanged)
+  seeds=0-15           generate these seeds from each kept checkpoint (a run keeps trainer.keep_checkpoints)
   weights=ema          with seeds: ema (averaged) or raw
-  out=PATH             .gif or .webp (default: <RUN>/generated/timelapse.gif); nothing that exists is overwritten
+  out=PATH             .gif or .webp (default: <RUN>/generated/timelapse.gif); existing files are never overwritten
   trust=[mypackage]    with seeds: packages of your own that the run's configuration names
 
-Exit codes: 0 done, 2 a wrong word, 4 no such run or too few pictures, 6 a place that cannot be written."""
+Exit codes: 0 done, 2 a wrong setting, 4 no such run or too few pictures, 6 a place that cannot be written."""
 LABEL = 20  # height in pixels of the line with the step
 
 

@@ -1,4 +1,4 @@
-"""Translate pictures of your own with a run that has learned to: a file, a folder or a zip file of them."""
+"""Translate your own pictures with an image-to-image run: a file, a folder or a zip file."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ USAGE = """usage: gan-lab translate RUN INPUT OUTPUT [key=value ...]
 Translates INPUT, a picture, a folder or a zip file of pictures, with the averaged weights of a run's last checkpoint.
 OUTPUT is a folder, in which each picture keeps its name and becomes a PNG; for one picture it may be a file (.png).
 
-  direction=forth        forth (what the run calls source to image), or back where the run has learned both ways
-  size=256               bring each picture to this size first, 256 or 240x320 (height x width), and cut away the rest;
-                         without it to the size of the training; size=own leaves each as large as it is
-  seed=1                 other noise than that of another seed, where the network has some (pix2pix's dropout)
-  batch_size=8           pictures of one size that are translated together
-  on_error=skip          leave out pictures that cannot be read or have no fitting size, and name them
-  resume=true            leave out pictures whose result is there, as after an interruption
-  overwrite=true         replace files that are there
+  direction=forth        forth (source to image), or back for runs that learned both directions
+  size=256               resize and centre-crop each picture first, 256 or 240x320 (height x width); the default is the
+                         size of the training; size=own keeps the size of each picture
+  seed=1                 seed of the network's noise, if it has any (pix2pix's dropout)
+  batch_size=8           pictures per batch
+  on_error=skip          skip and list pictures that are unreadable or have no fitting size (default: stop)
+  resume=true            skip pictures whose output exists, for example after an interruption
+  overwrite=true         replace existing files
   weights=ema            ema (averaged) or raw
   checkpoint=last        last, best or a step that the run keeps
   device=cpu             cpu or cuda
@@ -164,10 +164,10 @@ def check(run, options: Options) -> None:
 
     game = run.game
     if not game.translators:
-        raise ConfigError("this run makes pictures of latents and translates none: gan-lab sample draws from it.")
+        raise ConfigError("this run does not translate images: use gan-lab sample.")
     if options.direction not in game.translators:
         known = " or ".join(game.translators)
-        raise ConfigError(f"direction={options.direction} is not one of this run: choose {known}.")
+        raise ConfigError(f"direction={options.direction} is not a direction of this run: choose {known}.")
     if options.seed and not redraw(getattr(game, game.translators[options.direction]), options.seed):
         raise ConfigError(f"seed={options.seed} chooses noise, and this network has none: leave it out.")
 
@@ -185,7 +185,7 @@ def translate(
     multiple = getattr(game, game.translators[options.direction]).multiple
     channels = game.known.shape[1] if options.direction == "forth" else run.config["dataset"]["channels"]
     if channels not in (1, 3):
-        raise ConfigError(f"what this run translates has {channels} channels, which no picture file holds.")
+        raise ConfigError(f"the sources of this run have {channels} channels, which no picture file holds.")
     with tqdm(total=len(names), desc="translating", unit="", disable=None) as bar:
         for part in batches(source, names, places, channels, size, options.batch_size):
             images = torch.stack([image for _, _, image in part])  # [n, C, H, W]

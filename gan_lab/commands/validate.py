@@ -1,4 +1,4 @@
-"""Check a command line of train, each job of a sweep too: settings, data, networks and what fits. Writes nothing."""
+"""Check the settings, data and networks of a train command, or of each job of a sweep; writes nothing."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -12,9 +12,9 @@ from gan_lab.overrides import LOOKING, read, with_demo
 
 USAGE = """usage: gan-lab validate [group=choice ...] [setting=value ...] [-m] [--config-dir DIR]
 
-Takes the words of gan-lab train, and checks what they would train before anything starts: the settings, the data (its
-first batch is read), the networks, the optimizers, the weights to start from, and whether all of it fits together. It
-downloads nothing and writes nothing. gan-lab train --dry-run also takes two steps, and tells time and memory.
+Takes the same settings as gan-lab train and checks them without training: the settings, the data (it reads the first
+batch), the networks, the optimizers, the initial weights, and whether they work together. It downloads and writes
+nothing. gan-lab train --dry-run also runs two steps and reports time and memory.
 
   gan-lab validate model=dcgan dataset=cifar10
   gan-lab validate -m loss=hinge,wgan_gp model=gan,dcgan

@@ -133,7 +133,7 @@ def learned(model: Classifier, data: Labelled, quiet: bool) -> dict:
     model.train().requires_grad_(True).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY)
     started = time.monotonic()
-    with tqdm(total=steps, desc="training the judge, once", unit="step", delay=2, disable=quiet or None) as bar:
+    with tqdm(total=steps, desc="training the classifier, once", unit="step", delay=2, disable=quiet or None) as bar:
         for step, (images, labels) in enumerate(batches(data, model.seed)):
             done, late = step / steps, (time.monotonic() - started) / SECONDS
             done = done if late < max(done, GRACE) else late  # a machine in time trains the same judge each time

@@ -91,5 +91,5 @@ def table(x: Tensor, y: Tensor) -> Iterator[Tensor]:
 
 def check_more_than(k: int, points: Tensor, kind: str = "samples") -> None:
     if len(points) <= k:
-        remedy = "raise n=..." if kind == "samples" else "judging needs more data to compare with"
+        remedy = "raise n=..." if kind == "samples" else "evaluation needs more data to compare with"
         raise DataError(f"A neighbourhood of {k} needs more than {k} {kind}, and there are {len(points)}: {remedy}.")

@@ -68,7 +68,7 @@ class CycleGAN(SourceGame):
                 raise ValueError(f"{name}={part} must lie in [0, 1), or be null.")
         if identity and source_channels != channels:
             raise ValueError(
-                f"identity={identity} asks a translator to take what it makes, and sources have {source_channels} "
+                f"identity={identity} feeds images to a translator of sources, and sources have {source_channels} "
                 f"channels where images have {channels}. Set model.identity=0."
             )
         self.source_to_image, self.image_to_source = source_to_image, image_to_source
