@@ -16,7 +16,7 @@ from gan_lab.stored import committed, is_checkpoint, json_of, step_of
 SCHEMA = 1
 
 
-def save(folder: Path, state: dict, *, keep: int | None = 2, name: str | None = None) -> Path:
+def save(folder: Path, state: dict, *, keep: int | None = None, name: str | None = None) -> Path:
     """Write `state` (plain tensors, numbers, strings, lists and dicts) as `step-<step>.pt`, and keep the last `keep`.
 
     Older ones are removed only where `keep` newer ones are whole: a damaged one replaces nothing. None keeps all.

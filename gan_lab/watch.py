@@ -363,7 +363,7 @@ class Watch:
         trainer.world.most(0)  # all have read it before it is written again
         if self.book is None:
             return
-        checkpoint.save(self.folder, trainer.state_dict(), keep=None)
+        checkpoint.save(self.folder, trainer.state_dict())
         self.end("divergence", step)
         self.book.rewind(trainer.step)
         said = (

@@ -285,6 +285,12 @@ def test_a_named_checkpoint_is_never_pruned(tmp_path):
     assert newest(tmp_path) == (4, [])
 
 
+def test_a_named_checkpoint_prunes_no_other(tmp_path):
+    filled(tmp_path, 1, 2, 3, keep=3)
+    checkpoint.save(tmp_path, state_at(3), name="best")
+    assert [path.name for path in checkpoint.committed(tmp_path)] == [f"step-0000000{step}.pt" for step in (3, 2, 1)]
+
+
 def test_a_half_file_is_swept_and_nothing_else(tmp_path):
     filled(tmp_path, 1)
     (tmp_path / "step-00000002.tmp4711").write_bytes(b"half")
