@@ -261,7 +261,7 @@ def test_concepts_are_read_as_they_are_typed():
         ("label:13", "there is no label '13'"),
         ("attribute:rde", "has no attributes"),
         ("label:1+2", "a picture has one label"),
-        ("seeds:x", "must be numbers below 2^63 and ranges"),
+        ("seeds:x", r"must be numbers below 2\^63 and ranges"),
     ],
 )
 def test_a_concept_that_is_none_gets_a_sentence(text, sentence):
@@ -294,7 +294,7 @@ def is_expected(what, run, sentence):
     if what == "steganography":
         return len(run.latents([0]).shape) == 2 or "back" not in run.game.translators
     if what in ("arithmetic", "edit", "projection", "traversal"):
-        return "samples" in sentence or ("latents are pictures" in sentence and run.latents([0]).dim() == 4)
+        return "samples" in sentence or ("this run translates images" in sentence and run.latents([0]).dim() == 4)
     return what == "dropout" and "samples" in sentence
 
 
@@ -314,7 +314,7 @@ def test_the_command_writes_pictures_figures_and_their_protocol_and_overwrites_n
     events = EventAccumulator(str(run)).Reload()
     assert "analysis_interpolation/linear/unevenness" in events.Tags()["scalars"]
     assert "analysis_interpolation/linear" in events.Tags()["images"]
-    assert "Each row walks from one latent to another" in capsys.readouterr().out
+    assert "Each row goes from one latent to another" in capsys.readouterr().out
 
 
 def test_help_names_every_look_and_the_options_of_one(capsys):
@@ -329,7 +329,7 @@ def test_help_names_every_look_and_the_options_of_one(capsys):
     ("words", "sentence"),
     [
         (["what=interpolations"], "did you mean 'interpolation'"),
-        ([], "what is to be looked at?"),
+        ([], "name an analysis"),
         (["what=interpolation", "stesp=3"], "unknown setting 'stesp'; did you mean 'steps'?"),
         (["what=interpolation", "steps=none"], "steps=none must be a whole number"),
         (["what=edit"], "edit needs strokes"),
@@ -346,6 +346,6 @@ def test_a_wrong_word_gets_a_sentence(run, capsys, words, sentence):
 def test_points_are_no_pictures(tmp_path, capsys):
     launch.train(config_of("dataset=ring8", "trainer.steps=1", "trainer.evaluate_every=null"), tmp_path / "run")
     assert main(["analyze", str(tmp_path / "run"), "what=traversal"]) == 2
-    assert "this run makes points" in capsys.readouterr().err
+    assert "this run generates points" in capsys.readouterr().err
     assert main(["analyze", str(tmp_path / "run"), "what=all"]) == 0
     assert capsys.readouterr().out.count("left out") == len(looks())

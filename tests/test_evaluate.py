@@ -375,7 +375,7 @@ def test_points_get_exact_figures(tmp_path, capsys):
     assert judged.keys() == {f"exact/{name}" for name in ("modes", "good_share", "quality", "reverse_kl", "distance")}
     assert judged["exact/modes"]["protocol"]["reference"] == "truth" and "the truth" in capsys.readouterr().out
     assert main(["evaluate", str(tmp_path / "ring"), "extractor=pixels"]) == 2
-    assert "this run makes points: leave it out" in capsys.readouterr().err
+    assert "this run generates points: leave it out" in capsys.readouterr().err
 
 
 def test_stacked_digits_are_read_colour_by_colour(tmp_path):

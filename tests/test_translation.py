@@ -509,7 +509,7 @@ def test_the_command_looks_for_hidden_messages_in_both_ways_only(runs, capsys):
     assert (runs / "cycle" / "analysis" / "steganography" / "steganography.png").is_file()
     assert "sensitivity" in capsys.readouterr().out
     assert main(["analyze", str(runs / "pix2pix"), "what=steganography"]) == 2
-    assert "choose a run of a two-way game" in capsys.readouterr().err
+    assert "needs a run that translates in both directions" in capsys.readouterr().err
     assert main(["analyze", str(runs / "pix2pix"), "what=traversal"]) == 2
     assert "its latents are pictures" in capsys.readouterr().err
 
