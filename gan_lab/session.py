@@ -385,13 +385,14 @@ def closing(run_dir: Path, trainer: Trainer, settings: Settings, judging: float 
     place, gan_lab = shown(run_dir), typed("gan-lab")
     grids = sorted((run_dir / "samples").glob("step-*.png"))
     judged = f", {judging:.1%} of it for evaluation" if judging else ""
+    takes_files = bool(trainer.game.translators) and trainer.game.known.shape[1] in (1, 3)
     lines = [
         f"Finished: {trainer.step:,} steps, {trainer.images:,} images in {duration(trainer.seconds)}{judged}.",
         f"  samples      {shown(grids[-1])}" if grids else "",
         f"  the training {shown(run_dir / 'progress.gif')}" if grids else "",
         f"  curves       {typed('tensorboard')} --logdir {shown(run_dir.parent)}",
         f"  more samples {gan_lab} sample {place}",
-        f"  translate    {gan_lab} translate {place} my_pictures out" if trainer.game.translators else "",
+        f"  translate    {gan_lab} translate {place} my_pictures out" if takes_files else "",
         f"  train on     {gan_lab} resume {place} {more(trainer, settings)}",
     ]
     return "\n".join(line for line in lines if line)

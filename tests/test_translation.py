@@ -511,7 +511,7 @@ def test_the_command_looks_for_hidden_messages_in_both_ways_only(runs, capsys):
     assert main(["analyze", str(runs / "pix2pix"), "what=steganography"]) == 2
     assert "needs a run that translates in both directions" in capsys.readouterr().err
     assert main(["analyze", str(runs / "pix2pix"), "what=traversal"]) == 2
-    assert "its latents are pictures" in capsys.readouterr().err
+    assert "this run translates images" in capsys.readouterr().err
 
 
 # ---- data that does not fit -----------------------------------------------------------------------------------------
@@ -809,6 +809,13 @@ def test_what_cannot_be_translated_is_a_sentence(runs, pictures_of, tmp_path, mo
     said = capsys.readouterr().err
     assert re.search(sentence, said) and "Traceback" not in said
     assert not (tmp_path / "out").exists() and not (tmp_path / "out.png").exists()
+
+
+def test_a_run_whose_sources_are_no_picture_files_offers_no_translation(pictures_of, tmp_path, capsys):
+    launch.train(config_of(*PIX2PIX, *QUIET, "dataset.by=mask"), tmp_path / "run")
+    assert "translate" not in capsys.readouterr().out
+    assert main(["translate", str(tmp_path / "run"), str(pictures_of), str(tmp_path / "out")]) == 2
+    assert "have 2 channels, which no picture file has" in capsys.readouterr().err
 
 
 def test_a_run_that_translates_nothing_says_so(tmp_path, pictures_of, capsys):

@@ -170,6 +170,15 @@ def check(run, options: Options) -> None:
         raise ConfigError(f"direction={options.direction} is not a direction of this run: choose {known}.")
     if options.seed and not redraw(getattr(game, game.translators[options.direction]), options.seed):
         raise ConfigError(f"seed={options.seed} chooses noise, and this network has none: leave it out.")
+    if channels_of(run, options) not in (1, 3):
+        raise ConfigError(
+            f"the sources of this run have {channels_of(run, options)} channels, which no picture file has."
+        )
+
+
+def channels_of(run, options: Options) -> int:
+    """Of what is translated."""
+    return run.game.known.shape[1] if options.direction == "forth" else run.config["dataset"]["channels"]
 
 
 def translate(
@@ -183,9 +192,7 @@ def translate(
 
     game = run.game
     multiple = getattr(game, game.translators[options.direction]).multiple
-    channels = game.known.shape[1] if options.direction == "forth" else run.config["dataset"]["channels"]
-    if channels not in (1, 3):
-        raise ConfigError(f"the sources of this run have {channels} channels, which no picture file holds.")
+    channels = channels_of(run, options)
     with tqdm(total=len(names), desc="translating", unit="", disable=None) as bar:
         for part in batches(source, names, places, channels, size, options.batch_size):
             images = torch.stack([image for _, _, image in part])  # [n, C, H, W]
