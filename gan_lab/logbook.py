@@ -87,7 +87,7 @@ class Logbook:
     def picture(self, name: str, array, step: int, *, keep: bool = False) -> None:
         """One picture, uint8 [H, W, 3]: to TensorBoard, with what it shows; where it is to be kept, to samples/ too."""
         self.writer.file_writer.add_summary(
-            described(f"samples/{name}", array, SHOWS.get(name.rstrip("_0123456789"))), step
+            described(f"{SAMPLES}/{name}", array, SHOWS.get(name.rstrip("_0123456789"))), step
         )
         if keep:
             (self.folder / "samples").mkdir(exist_ok=True)
@@ -138,7 +138,7 @@ class Logbook:
 
 
 # TensorBoard sorts all its pages by tag, capitals before the rest, and its page HPARAMS shows the first five
-FIGURES, LOSSES = "Figures", "Losses"
+FIGURES, LOSSES, SAMPLES = "Figures", "Losses", "Samples"
 SHOWN = {"shown_real": "real", "shown_fake": "fresh"}
 SHOWS = {
     "fixed": "The same latents or sources at every step, with averaged weights; a column for each class or code.",
@@ -173,12 +173,17 @@ def tag_of(name: str) -> str:
 
 
 def described(tag: str, array, description: str | None):
-    """TensorBoard's summary of a picture, uint8 [H, W, 3], with a sentence that its card shows on request."""
+    """TensorBoard's summary of a picture, uint8 [H, W, 3], with a sentence that its card shows on request.
+
+    It is a tensor: of an image its data server leaves the sentence out.
+    """
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.data_compat import migrate_value
     from torch.utils.tensorboard.summary import image
 
-    summary = image(tag, array, dataformats="HWC")
-    summary.value[0].metadata.summary_description = description or ""
-    return summary
+    (value,) = image(tag, array, dataformats="HWC").value
+    value.metadata.summary_description = description or ""
+    return Summary(value=[migrate_value(value)])
 
 
 class Table:

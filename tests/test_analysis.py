@@ -313,7 +313,7 @@ def test_the_command_writes_pictures_figures_and_their_protocol_and_overwrites_n
         assert not list((run / "analysis").rglob("events.*")), "the run stays one on TensorBoard's list"
     events = EventAccumulator(str(run)).Reload()
     assert "analysis_interpolation/linear/unevenness" in events.Tags()["scalars"]
-    assert "analysis_interpolation/linear" in events.Tags()["images"]
+    assert "analysis_interpolation/linear" in events.Tags()["tensors"]
     assert "Each row goes from one latent to another" in capsys.readouterr().out
 
 
