@@ -73,7 +73,7 @@ class Evaluator:
     def figures(self, trainer: Trainer) -> list[Figure]:
         """What is said of the averaged weights now."""
         game = trainer.game
-        if self.latents is None:
+        if self.latents is None or not game.translators:  # sources are of the data, and never others
             self.latents = materials(game, self.judge.reference, range(FIRST_SEED, FIRST_SEED + self.count))
         facts = {"weights": "ema", "batch_norm": trainer.ema.statistics(game), "seed": FIRST_SEED}
         with game.using(dict(trainer.ema.networks)):

@@ -9,7 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -19,6 +21,8 @@ from gan_lab.datasets import Dataset
 from gan_lab.distributed import World
 from gan_lab.errors import CheckpointError, ConfigError, DivergedError, GanLabError, ResourceError
 from gan_lab.stored import TABLE, rows_of, summary_of
+
+REMEMBERED = ("health", "figures", "best")  # of a summary
 
 
 class Logbook:
@@ -37,9 +41,8 @@ class Logbook:
         """Go on after a step, without what was written after it."""
         from torch.utils.tensorboard import SummaryWriter  # takes half a second, which previews need not pay
 
-        self.writer = SummaryWriter(
-            writable(self.folder), purge_step=step + 1 if step else None, max_queue=1000, flush_secs=20
-        )
+        later = step + 1 if any(self.folder.glob("events.out.tfevents.*")) else None
+        self.writer = SummaryWriter(writable(self.folder), purge_step=later, max_queue=1000, flush_secs=20)
         rows = [row for row in self.rows() if int(row["step"]) <= step]
         self.table = Table(self.folder / "metrics.csv", rows)
 
@@ -59,6 +62,19 @@ class Logbook:
         self.writer.close()
         self.open(step)
 
+    def memory(self) -> dict:
+        """What a checkpoint keeps of the summary: findings, and the last and the best evaluation."""
+        return {"summary": {name: deepcopy(self.summary[name]) for name in REMEMBERED if name in self.summary}}
+
+    def recall(self, state: dict, step: int) -> None:
+        """Take back what was said of later steps; nothing for a checkpoint from before it was kept."""
+        if "summary" not in state:
+            return
+        said = [*self.summary.get("figures", {}).values(), *([self.summary["best"]] if "best" in self.summary else [])]
+        late = ["health", *(("figures", "best") if any(each["step"] > step for each in said) else ())]
+        kept = {name: value for name, value in self.summary.items() if name not in late}
+        self.summary = kept | {name: state["summary"][name] for name in late if name in state["summary"]}
+
     def scalars(self, values: dict[str, float], step: int) -> None:
         """One report: to TensorBoard, to a row of metrics.csv and, as the last values, to the summary."""
         for name, value in values.items():
@@ -72,13 +88,15 @@ class Logbook:
 
     def judged(self, figures: dict[str, dict], step: int, protocol: str) -> None:
         """One evaluation: values by name as in `scalars`, with the protocol in the row and in the summary."""
-        for name, figure in figures.items():
+        for name, figure in figures.items() if not self.has_judged(step) else ():
             self.writer.add_scalar(f"{FIGURES}/{name}", figure["value"], step)
+        self.flush()  # the row says that it was done
         self.note({name: figure["value"] for name, figure in figures.items()}, step)
         self.table.add({"step": step, "protocol": protocol})
         self.summary["figures"] = {**self.summary.get("figures", {}), **figures}
 
     def has_judged(self, step: int) -> bool:
+        """Whether the evaluation of a step is in the table."""
         return any(int(row["step"]) == step and row.get("protocol") for row in self.table.rows)
 
     def has_drawn(self, step: int) -> bool:
@@ -90,6 +108,7 @@ class Logbook:
             described(f"{SAMPLES}/{name}", array, SHOWS.get(name.rstrip("_0123456789"))), step
         )
         if keep:
+            self.flush()  # the file says that it was done
             (self.folder / "samples").mkdir(exist_ok=True)
             pictures.save_png(array, self.folder / "samples" / f"step-{step:08d}.png")
 
@@ -225,11 +244,14 @@ class Reporter:
         self.images, self.time, self.summarised = None, time.monotonic(), 0.0
 
     def tell(self, trainer) -> None:
+        # The end of a run is no place of its own: a run that goes on from there reports as if it had not ended
+        memory = self.watch.memory(trainer) if trainer.step % self.every else {}
         said = trainer.report()
         signals = self.watch.listen(trainer, said)
         if self.book is not None:
             attempted(lambda: self.write(trainer, said | signals), self.failed)
         self.watch.judge(trainer)
+        self.watch.recall(trainer, memory)
 
     def failed(self, error: Exception) -> None:
         if not self.has_failed:
@@ -269,7 +291,7 @@ class Painter:
             unchanged = [k for k, of in SHOWN.items() if k in views and torch.equal(views[k], views[of])]
             views = {k: v for k, v in views.items() if k not in unchanged}  # no view of the loss changes these
             drawn = self.dataset.draw({k: v.float() for k, v in views.items()}, game.critic)
-        for i, (name, array) in enumerate(drawn.items()):
+        for i, (name, array) in reversed([*enumerate(drawn.items())]):
             self.book.picture(name, array, trainer.step, keep=i == 0)
 
 
@@ -302,6 +324,7 @@ def attempted(act: Callable[[], None], failed: Callable[[Exception], None]) -> N
 class Saver:
     """Saves checkpoints, after asking the ranks whether they still hold the same weights.
 
+    `memory` gives what observers remember of a trainer, beside its own state.
     A save that fails is said at once and tried again after PAUSES; ResourceError where it fails for good.
     """
 
@@ -313,24 +336,27 @@ class Saver:
         world: World,
         book: Logbook | None,
         say: Callable[[str], None] = print,
+        memory: Callable[[Any], dict] = lambda trainer: {},
     ):
         self.every, self.folder, self.keep, self.world, self.book = every, folder, keep, world, book
-        self.say = say
+        self.say, self.memory, self.last = say, memory, None
 
     def tell(self, trainer) -> None:
+        self.last = trainer.step
         self.world.check_same(trainer.parameters, trainer.step)
         if not self.world.first or not trainer.is_whole():  # then the ones before it are worth more
             return
+        attempted(self.book.flush, lambda error: None)  # the reporter says what it cannot write
+        state = trainer.state_dict() | {"memory": self.memory(trainer)}
         for pause in PAUSES:
             try:
-                checkpoint.save(self.folder, trainer.state_dict(), keep=self.keep)
+                checkpoint.save(self.folder, state, keep=self.keep)
                 break
             except ResourceError as error:
                 self.say(f"{error} It is tried again in {pause:g} s.")
                 time.sleep(pause)
         else:
-            checkpoint.save(self.folder, trainer.state_dict(), keep=self.keep)
-        attempted(self.book.flush, lambda error: None)  # the reporter says what it cannot write
+            checkpoint.save(self.folder, state, keep=self.keep)
 
 
 PAUSES = (1.0, 5.0, 20.0)  # seconds

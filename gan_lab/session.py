@@ -45,7 +45,9 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
 
     # Pick up where a checkpoint left off, or see how long a step takes here
     if resume:
-        restore(trainer, checkpoint.load_newest(run_dir / "checkpoints", say=say))
+        state = checkpoint.load_newest(run_dir / "checkpoints", say=say)
+        restore(trainer, state)
+        memory = state.get("memory", {})  # none in checkpoints from before it was kept
         if trainer.progress >= 1:
             raise ConfigError(
                 f"The run is complete at step {trainer.step}. To go on, give it more: {more(trainer, settings)}."
@@ -61,9 +63,10 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
     saver = Saver(settings.checkpoint_every, run_dir / "checkpoints", settings.keep_checkpoints, world, None)
     if not world.first:
         watch = Watch(saver.folder, settings.on_divergence, symptoms=(), say=say)
-        with signals(lambda number: setattr(trainer, "stopping", True)):
-            begin(trainer, saver, settings) if not resume else None
+        with signals(lambda number: setattr(trainer, "interrupted", True)):
+            watch.recall(trainer, memory) if resume else begin(trainer, saver, settings)
             watch.attend(trainer, [Reporter(settings.log_every, None, watch), saver])
+            save_cut(trainer, saver)
         return {}
     with waiting("Preparing the evaluation"):
         evaluator = evaluator_of(config, settings, dataset, world.device)
@@ -81,7 +84,7 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
         book=book,
         say=teller.say,
     )
-    saver.say = teller.say
+    saver.say, saver.memory = teller.say, lambda trainer: watch.memory(trainer) | book.memory()
     reporter = Reporter(settings.log_every, book, watch, teller.say)
     painter = Painter(
         settings.sample_every, book, dataset, fixed_batch(dataset, settings.samples, world.device), settings.samples
@@ -95,7 +98,7 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
 
     def stop(number):
         received.append(number)
-        trainer.stopping = True
+        trainer.interrupted = True
 
     status = "failed"
     try:
@@ -104,8 +107,14 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
             book.begin(main_settings(config, run_dir), evaluator.judge.names if evaluator else ())
         teller.follow(trainer)
         with signals(stop):
-            catch_up(trainer, shows, book) if resume else begin(trainer, saver, settings)
+            if resume:
+                watch.recall(trainer, memory)
+                book.recall(memory, trainer.step)
+                catch_up(trainer, shows, book)
+            else:
+                begin(trainer, saver, settings)
             watch.attend(trainer, observers)
+            save_cut(trainer, saver)
         status = "stopped" if received else "finished"
         book.end(trainer.step) if status == "finished" else None
     except DivergedError:
@@ -134,13 +143,22 @@ def begin(trainer: Trainer, saver: Saver, settings: Settings) -> None:
         saver.tell(trainer)
 
 
+def save_cut(trainer: Trainer, saver: Saver) -> None:
+    """Save where a run was interrupted, unless that was done in its turn."""
+    if trainer.interrupted and saver.last != trainer.step:
+        saver.tell(trainer)
+
+
 def catch_up(trainer: Trainer, shows: Sequence[Spared], book: Logbook) -> None:
     """Let be drawn and judged what was due at the step of the checkpoint, where the run ended before it was."""
     painter, *judges = shows
+    if trainer.step == 0:  # no round has been played
+        return
     if trainer.step % painter.every == 0 and not book.has_drawn(trainer.step):
         painter.tell(trainer)
+    judged = {figure["step"] for figure in book.summary.get("figures", {}).values()}
     for judge in judges:
-        if not book.has_judged(trainer.step):  # it knows by itself when it is due
+        if trainer.step not in judged:  # it knows by itself when it is due
             judge.tell(trainer)
 
 

@@ -58,7 +58,8 @@ class Trainer:
         self.step, self.batches, self.seconds = 0, 0, 0.0
         self.turns_taken = {seat.name: 0 for seat in seats}  # turns of each player so far
         self.terms: list[dict[str, Tensor]] = []  # what every turn since the last report said, on the device
-        self.stopping = False
+        self.stopping = False  # whether the run is to end after this round
+        self.interrupted = False  # whether it is to be cut there, to go on later
         self.watched = True  # whether this round measures gradient norms, because observers are told after it
 
     @property
@@ -78,15 +79,20 @@ class Trainer:
         return max(by_step, by_time)
 
     def run(self, observers: Sequence[Observer] = ()) -> None:
-        """Play until the bound, or until somebody sets `stopping`."""
+        """Play until the bound, or until somebody sets `stopping` or `interrupted`.
+
+        Observers are told of the rounds that their `every` divides, and of the last one: one where a run is merely
+        interrupted is none of theirs, so that it leaves what a run leaves that was not.
+        """
         self.game.train()
         started = time.monotonic() - self.seconds
         over = self.progress >= 1
-        while not over:
+        while not over and not self.interrupted:
             self.watched = any((self.step + 1) % observer.every == 0 for observer in observers)
             self.round()
             # By one clock, so that bounds and learning rates are the same on all ranks
-            self.seconds, stopping = self.world.most(time.monotonic() - started, self.stopping)
+            told = time.monotonic() - started, self.stopping, self.interrupted
+            self.seconds, stopping, self.interrupted = self.world.most(*told)
             over = bool(self.progress >= 1 or stopping)
             for observer in observers:
                 if over or self.step % observer.every == 0:
@@ -148,6 +154,25 @@ class Trainer:
         means = {name: torch.stack([s[name].float() for s in self.terms if name in s]).mean() for name in names}
         self.terms.clear()
         return dict(zip(means, torch.stack([*means.values()]).tolist(), strict=True)) if means else {}
+
+    def unreported(self) -> dict:
+        """What was said and taken since the last report: a resumed run reports the same means as one never cut."""
+        values = [value.float() for said in self.terms for value in said.values()]
+        flags = {seat.name: [finite for _, finite in seat.taken] for seat in self.seats}
+        return {
+            "names": [list(said) for said in self.terms],
+            "values": torch.stack(values).cpu() if values else torch.empty(0),
+            "steps": {seat.name: [step for step, _ in seat.taken] for seat in self.seats},
+            "taken": {name: torch.stack(each).cpu() if each else torch.empty(0) for name, each in flags.items()},
+        }
+
+    def recall(self, state: dict) -> None:
+        """Take what `unreported` gave."""
+        values = iter(state["values"].to(self.world.device))
+        self.terms = [{name: next(values) for name in names} for names in state["names"]]
+        for seat in self.seats:
+            flags = state["taken"][seat.name].to(self.world.device)
+            seat.taken = list(zip(state["steps"][seat.name], flags, strict=True))
 
     def is_whole(self) -> bool:
         """Whether all weights, buffers and averages are finite numbers on this rank; waits for the device."""

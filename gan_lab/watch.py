@@ -136,13 +136,10 @@ class Diversity:
 
     def __init__(self, batch: dict[str, Tensor]):
         self.count, self.real = len(batch["image"]), spread(batch["image"])
-        self.latents = None
 
     def __call__(self, trainer: Trainer) -> float:
-        if self.latents is None:
-            self.latents = trainer.game.draw_latents(range(self.count))
         with trainer.game.using(dict(trainer.ema.networks)) as game:
-            return float(spread(game.sample(self.latents)) / self.real)
+            return float(spread(game.sample(game.draw_latents(range(self.count)))) / self.real)
 
 
 def spread(samples: Tensor) -> Tensor:
@@ -236,9 +233,9 @@ class Watch:
         if losses and self.undecided > 0:  # a Wasserstein critic may win by any margin
             found["loss_left"] = min(losses) / self.undecided
         if gradients:
-            if len(self.levels) < FIRST_REPORTS:
+            if len(self.levels) < FIRST_REPORTS and math.isfinite(min(gradients)):
                 self.levels.append(min(gradients))
-            found["gradient_left"] = min(gradients) / (median(self.levels) or 1.0)
+            found["gradient_left"] = min(gradients) / (median(self.levels or [1.0]) or 1.0)
         return found
 
     def spread(self, trainer: Trainer) -> Signals:
@@ -338,13 +335,29 @@ class Watch:
     def present(self) -> list[dict]:
         return [entry for entry in self.entries if entry["gone"] is None]
 
+    # What a checkpoint holds
+
+    def memory(self, trainer: Trainer) -> dict:
+        """What later reports need beside a trainer's state: what was said since the last one, and of those before."""
+        counts = {"streaks": dict(self.streaks), "taken": dict(self.taken), "levels": [*self.levels]}
+        whole = {"seen": self.seen, "norms": self.norms, "judged": self.judged}  # replaced, and never changed in place
+        return {"unreported": trainer.unreported(), "watch": counts | whole}
+
+    def recall(self, trainer: Trainer, state: dict) -> None:
+        """Take what `memory` gave; nothing of a checkpoint from before it was kept."""
+        if "unreported" in state:
+            trainer.recall(state["unreported"])
+            kept = state["watch"]
+            self.streaks, self.taken = defaultdict(int, kept["streaks"]), defaultdict(int, kept["taken"])
+            self.levels, self.seen, self.norms, self.judged = (kept[n] for n in ("levels", "seen", "norms", "judged"))
+
     # What keeps a run going
 
     def attend(self, trainer: Trainer, observers: Sequence[Observer]) -> None:
         """Train. With `rollback`, go back after divergence, at most MOST_ROLLBACKS times; DivergedError after that."""
         while True:
-            self.norms, self.seen = [], []
-            self.growth(trainer)  # what it is at first
+            if not self.norms:
+                self.growth(trainer)  # what it is at first
             try:
                 return trainer.run(observers)
             except DivergedError as error:
@@ -360,10 +373,10 @@ class Watch:
         state = checkpoint.load_newest(self.folder, say=self.say)
         trainer.load_state_dict({**state, "rollbacks": rollbacks, "seconds": trainer.seconds})
         trainer.forget()
+        self.norms, self.seen = [], []
         trainer.world.most(0)  # all have read it before it is written again
         if self.book is None:
             return
-        checkpoint.save(self.folder, trainer.state_dict())
         self.end("divergence", step)
         self.book.rewind(trainer.step)
         said = (
@@ -374,3 +387,4 @@ class Watch:
         self.book.text("health/rollback", said, step)
         note = {"name": "rollback", "step": step, "said": said, "gone": trainer.step}
         self.book.summarise(health=[*self.entries, note], rollbacks=rollbacks)
+        checkpoint.save(self.folder, trainer.state_dict() | {"memory": self.memory(trainer) | self.book.memory()})

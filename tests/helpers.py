@@ -170,9 +170,9 @@ def leaves(state, path: str = ""):
 
 
 def fingerprint(state: dict) -> str:
-    """sha256 over every name, type, shape and bit of a state; wall-clock seconds are no part of it."""
+    """sha256 over every name, type, shape and bit of a state, without seconds and what observers remember."""
     digest = hashlib.sha256()
-    for path, value in leaves({key: value for key, value in state.items() if key != "seconds"}):
+    for path, value in leaves({key: value for key, value in state.items() if key not in ("seconds", "memory")}):
         if isinstance(value, torch.Tensor):
             digest.update(f"{path} {value.dtype} {tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())

@@ -364,6 +364,9 @@ def test_a_rollback_prunes_nothing(tmp_path):
     class Book:
         summary = {}
 
+        def memory(self):
+            return {}
+
         def __getattr__(self, name):
             return lambda *args, **kwargs: None
 

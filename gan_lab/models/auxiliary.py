@@ -41,7 +41,7 @@ class ACGAN(ConditionalGAN):
 
     def discriminator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
         real, told, critic = batch["image"], self.told(batch), Heard(self.discriminator)
-        self.remember(told)
+        self.keep(told)
         terms = self.judge(critic, real, self.generator(self.latent(len(real)), told), step)
         classified = ("class_real", "class_fake") if self.classify_fakes else ("class_real",)
         missed = {name: self.missed(said, told) for name, said in zip(classified, critic.said, strict=False)}

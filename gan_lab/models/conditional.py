@@ -11,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from gan_lab.losses import Objective, widened
 from gan_lab.models.base import Terms
 from gan_lab.models.gan import GAN
+from gan_lab.models.memory import Remembers
 
 REMEMBERED = 1024  # conditions of the data, among which those of new samples are drawn
 ROWS, COLUMNS = 8, 10  # of a preview's table, at most
@@ -53,11 +54,11 @@ class Told(GAN):
         return self.generator(latents[:, : self.latent_dim], latents[:, self.latent_dim :])
 
 
-class ConditionalGAN(Told):
+class ConditionalGAN(Remembers, Told):
     """Generator and discriminator are told a condition. Mirza and Osindero 2014 (arXiv 1411.1784), equation 2.
 
     It comes from the data: a class as one 1 among zeros (`label`), or attributes of 0 and 1. The discriminator takes
-    (image, condition); fakes are made for the conditions of the batch. Those of seeds are drawn among the newest that
+    (image, condition); fakes are made for the conditions of the batch. Those of seeds are drawn among the first that
     the data had, so that attributes go together as they do there.
     """
 
@@ -83,7 +84,7 @@ class ConditionalGAN(Told):
 
     def discriminator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
         real, told = batch["image"], self.told(batch)
-        self.remember(told)
+        self.keep(told)
         fake = self.generator(self.latent(len(real)), told)
         return self.judge(partial(self.discriminator, condition=told), real, fake, step)
 
@@ -106,14 +107,6 @@ class ConditionalGAN(Told):
         if self.condition == "label":
             return cross_entropy(widened(said), told.argmax(dim=1))
         return binary_cross_entropy_with_logits(widened(said), widened(told))
-
-    @torch.no_grad()
-    def remember(self, told: Tensor) -> None:
-        """Keep the newest conditions; the first batch fills all places."""
-        rows = told[-REMEMBERED:]
-        repeated = rows.repeat(-(-REMEMBERED // len(rows)), 1)[:REMEMBERED]
-        newer = torch.cat([self.known[len(rows) :], rows])
-        self.known.copy_(torch.where(self.known.any(), newer, repeated))
 
     def condition_of(self, seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(int(seed) ^ 0x5EED)  # apart from the seed's latent

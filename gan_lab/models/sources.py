@@ -7,16 +7,16 @@ from torch import Tensor
 
 from gan_lab.losses import Objective, widened
 from gan_lab.models.base import Game
+from gan_lab.models.memory import Remembers
 
 ROWS = 8  # of a table
 
 
-class SourceGame(Game):
+class SourceGame(Remembers, Game):
     """A game that translates pictures, `source` [N, source_channels, H, W], into pictures, `image` [N, channels, H, W].
 
     What a sample is made of is its source, so a latent is one: seed i has number i of the first `remember` sources that
-    were seen in training, over and over. They are kept as bytes; before the first turn they are noise. Where there are
-    several processes each remembers those of its own, and the first one's are saved.
+    were seen in training, over and over. They are kept as bytes; before the first turn they are noise.
 
     A network that translates has a number `multiple`, of which both sides of what it takes are multiples.
     """
@@ -32,18 +32,12 @@ class SourceGame(Game):
         noise = torch.Generator().manual_seed(0)
         shape = (remember, source_channels, height, width)
         self.register_buffer("known", torch.randint(256, shape, dtype=torch.uint8, generator=noise))
-        self.remembered = 0
 
     @torch.no_grad()
     def remember(self, source: Tensor) -> None:
-        """Keep the first sources of the data; until there are enough they are repeated."""
-        room = len(self.known) - self.remembered
-        if room == 0:
-            return
-        rows = source[:room].float().add(1).mul(127.5).round().clamp(0, 255).byte()
-        self.remembered += len(rows)
-        places = torch.arange(room, device=rows.device) % len(rows)
-        self.known[len(self.known) - room :] = rows[places]
+        """Keep the first sources of the data, as bytes."""
+        if self.remembered < len(self.known):
+            self.keep(source[: len(self.known)].float().add(1).mul(127.5).round().clamp(0, 255).byte())
 
     def draw_latents(self, seeds: Sequence[int]) -> Tensor:
         """The sources that these seeds have, [N, source_channels, H, W] in [-1, 1]."""
@@ -60,12 +54,6 @@ class SourceGame(Game):
     def calibrate(self, batch: dict[str, Tensor]) -> None:
         for direction in self.translators:
             self.translate(batch["source" if direction == "forth" else "image"], direction)
-
-    def get_extra_state(self) -> dict:
-        return {"remembered": self.remembered}
-
-    def set_extra_state(self, state: dict) -> None:
-        self.remembered = state["remembered"]
 
 
 def beside(*columns: Tensor) -> Tensor:
