@@ -77,6 +77,11 @@ def read(folder: Path) -> dict[str, Any]:
     return record_of(folder)
 
 
+def is_sweep(place: Path) -> bool:
+    """Whether Hydra wrote a sweep's configuration into a directory."""
+    return (place / "multirun.yaml").is_file()
+
+
 def entries(place: Path) -> dict[Path, dict[str, Any]]:
     """The directory of each job of a sweep and its record, in the order of their numbers."""
     found = {folder: read(folder) for folder in folders_with(place, RECORD)}
@@ -98,7 +103,9 @@ def end_sweep(place: Path) -> None:
         error.exit_code = codes.pop() if len(codes) == 1 else 1
         raise error
     there = shlex.quote(str(place))
-    print(f"  compare  {typed('gan-lab')} compare {there}\n  curves   {typed('tensorboard')} --logdir {there}")
+    print(f"  compare  {typed('gan-lab')} compare {there}")
+    print(f"  evaluate {typed('gan-lab')} evaluate {there}")
+    print(f"  curves   {typed('tensorboard')} --logdir {there}")
 
 
 def table(place: Path) -> list[dict[str, Any]]:

@@ -234,3 +234,15 @@ def test_comparing_needs_no_torch():
     run = made("a")
     code = "import sys; from gan_lab.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code, "compare", run], check=False).returncode == 0
+
+
+def test_the_best_value_is_marked_on_a_terminal_and_nowhere_else(capsys, monkeypatch):
+    made("a", values=(0.3,)), made("b", loss="Wasserstein", values=(0.8,))
+    assert "\x1b" not in "".join(compared(capsys, "outputs"))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    coloured = [line for line in compared(capsys, "outputs") if "\x1b[32m0.8" in line]
+    assert [line.split()[0] for line in coloured] == ["outputs/b"]
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in "".join(compared(capsys, "outputs"))

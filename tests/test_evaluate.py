@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -598,3 +599,17 @@ def test_a_hidden_truth_is_told_beside_what_the_source_differs_by(tmp_path):
     expected = float((source - dataset.truth(source)).abs().mean())
     assert figures["l1_of_source/truth"].value == pytest.approx(expected, rel=1e-4) and expected > 0.05
     assert {"l1/truth", "l1/way_back"} <= figures.keys() and "l1/pairs" not in figures
+
+
+def test_a_sweep_is_evaluated_job_by_job_and_what_is_not_finished_is_left_out(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["model=gan", "dataset=ring8", "trainer.steps=2", "trainer.threads=1", "trainer.evaluate_every=null"]
+    assert main(["train", "-m", *words, "seed=0,1,2", "hydra.sweep.dir=sweep"]) == 0
+    capsys.readouterr()
+    lost = next(Path("sweep").glob("2*")) / "job.json"
+    lost.write_text(lost.read_text().replace('"finished"', '"killed"'))
+    assert main(["evaluate", "sweep", "n=100"]) == 0
+    out = capsys.readouterr().out
+    assert "killed, so it is left out" in out and out.count("Written to") == 2
+    assert "evaluation/exact/quality" in out, "a table of all"
+    assert sum("evaluation" in json.loads(file.read_text()) for file in Path("sweep").glob("*/summary.json")) == 2

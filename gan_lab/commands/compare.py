@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import os
 import shutil
 import sys
 from collections.abc import Iterable
@@ -63,7 +64,7 @@ def main(argv: list[str]) -> None:
     if options.markdown == "true":
         print(markdown(rows, notes))
     else:
-        print_columns(rows)
+        print_columns(rows, shown.best() if is_coloured() else set())
         print("".join(f"\n{note}" for note in notes))
     if options.markdown not in (None, "true", "false"):
         write(options.markdown, f"{markdown(rows, notes)}\n", "markdown")
@@ -155,6 +156,23 @@ class Table:
         blank = [""] * (len(rows[0]) - 2)
         return rows + [[str(folder), "unreadable", *blank] for folder in self.wrong]
 
+    def best(self) -> set[tuple[int, int]]:
+        """The row and the column of the best of the last values of each figure, where there are several runs."""
+        numbers, row = [], 1
+        for each in self.groups:
+            for run in each.runs:
+                numbers.append((row, run))
+                row += 1
+            row += len(each.finished) > 1
+        found, place = set(), 4
+        for column in self.columns:
+            values = [(better(column.name) * value, row) for row, run in numbers
+                      if (value := column.last(run)) is not None and math.isfinite(value)]  # fmt: skip
+            if better(column.name) and len(values) > 1:
+                found.add((max(values)[1], place))
+            place += 2 if column in self.sided else 1
+        return found
+
     def cells(self, column: Column, run: Result) -> list[str]:
         last, best = column.last(run), column.best(run)
         cells = ["" if last is None else f"{last:.4g}"]
@@ -208,6 +226,11 @@ def arrow(column: Column) -> str:
 def width() -> int | None:
     """How many letters a line of the terminal holds; None where nobody reads it there."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def is_coloured() -> bool:
+    """Whether a person reads this on a terminal that takes colours."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def count(each: Group) -> str:

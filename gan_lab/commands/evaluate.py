@@ -1,15 +1,19 @@
 """Evaluate a run: FID, KID, precision, recall and more, against the test split."""
 
 import csv
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from gan_lab.errors import ConfigError, ResourceError
+from gan_lab.commands import compare
+from gan_lab.errors import ConfigError, GanLabError, ResourceError
 from gan_lab.options import limited, parse
 from gan_lab.stored import place
+from gan_lab.sweep import entries, is_sweep
 
 USAGE = """usage: gan-lab evaluate RUN [key=value ...]
+       gan-lab evaluate SWEEP [key=value ...]   each finished job, then a table of all
 
 Compares new samples of the averaged weights with real data: images by features, with the test split if there is one;
 points with their known distribution. Each figure names its protocol. Results go to evaluations.csv and summary.json in
@@ -55,11 +59,32 @@ def main(argv: list[str]) -> int | None:
     if options.n is not None and options.n < LEAST:
         raise ConfigError(f"n={options.n} is too few for an evaluation: set n={LEAST} or more.")
 
+    if not is_sweep(place(argv[0])):
+        return evaluate_run(argv[0], options)
+
+    # Every finished job of a sweep, whatever comes of the others
+    code = 0
+    for folder, entry in entries(place(argv[0])).items():
+        print(f"job {entry['job']}: {' '.join(entry['overrides'])}")
+        if entry["status"] != "finished":
+            print(f"  {entry['status']}, so it is left out")
+            continue
+        try:
+            evaluate_run(folder, options)
+        except GanLabError as error:
+            print(f"gan-lab: job {entry['job']}: {error}", file=sys.stderr)
+            code = error.exit_code
+    compare.main([argv[0]])
+    return code
+
+
+def evaluate_run(word: str | Path, options: Options) -> None:
+    """Evaluate one run, print its figures and write them down."""
     from gan_lab.evaluation import evaluate
     from gan_lab.run import Run
 
     words = {name: getattr(options, name) for name in ("checkpoint", "weights", "device", "trust")}
-    run = Run(argv[0], **words)
+    run = Run(word, **words)
     if options.root:
         run.moved(options.root)
     weights = place(options.inception) if options.inception else None
@@ -71,7 +96,6 @@ def main(argv: list[str]) -> int | None:
     except OSError as error:
         raise ResourceError(f"cannot write to {str(run.folder)!r}: {error.strerror}.") from error
     print(where)
-    return None
 
 
 def table(figures: Sequence) -> str:

@@ -1,11 +1,14 @@
 """List what can be chosen (models, losses, datasets, ...) and the runs there are."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from gan_lab.choices import choices, description, groups, meant, runs, with_own_folders
 from gan_lab.errors import CheckpointError, ConfigError
 from gan_lab.stored import place, status_of, summary_of
+
+GREEN = "\x1b[32m{}\x1b[0m"
 
 
 def main(argv: list[str]) -> None:
@@ -73,10 +76,12 @@ def text(value: Any) -> str:
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def columns(rows: list[list[str]]) -> None:
+def columns(rows: list[list[str]], marked: Collection[tuple[int, int]] = ()) -> None:
+    """Print a table; the cells of these rows and columns in green."""
     wide = widths(rows)
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)).rstrip())
+    for i, row in enumerate(rows):
+        cells = [cell.ljust(width) for cell, width in zip(row, wide, strict=True)]
+        print("  ".join(GREEN.format(cell) if (i, j) in marked else cell for j, cell in enumerate(cells)).rstrip())
 
 
 def widths(rows: list[list[str]]) -> list[int]:

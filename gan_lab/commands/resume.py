@@ -11,6 +11,7 @@ from gan_lab.comparison import flat, said
 from gan_lab.errors import ConfigError
 from gan_lab.overrides import Line, read, written
 from gan_lab.stored import config_of, overrides_of, place, start_of
+from gan_lab.sweep import is_sweep
 
 LOOP = ("steps", "epochs", "max_minutes", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints",
         "samples", "evaluate_every", "patience", "device", "devices", "workers", "threads", "placement")  # fmt: skip
@@ -65,11 +66,6 @@ def set_aside(run: Path) -> None:
             path.rename(aside / path.name)
     where = f"; what it left is in {launch.shown(aside)}" if aside else ""
     print(f"The run ended before its first checkpoint, so it begins again{where}.")
-
-
-def is_sweep(place: Path) -> bool:
-    """Whether Hydra wrote a sweep's configuration into a directory."""
-    return (place / "multirun.yaml").is_file()
 
 
 def resume_sweep(place: Path, overrides: dict[str, Any], words: list[str], jobs: str | None) -> int:
