@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gan_lab.choices import meant, own_folders
 from gan_lab.errors import ConfigError
+from gan_lab.settings import Trainer
 from gan_lab.stored import place
 
 DEMO = "experiment=dcgan_digits"  # what runs when nothing is chosen
@@ -61,15 +62,23 @@ def read(argv: list[str]) -> Line:
         elif option in WITH_VALUE:
             line.options += [option, value if equals else next_value(option, words)]
         elif word.startswith("-"):
-            near = "" if equals or "." in option else meant(option, [*FLAGS, *WITH_VALUE, *OURS])
-            setting = word.lstrip("-") if equals else f"{word.lstrip('-')}=..."
-            raise ConfigError(f"unknown option {option!r}{near or f'; settings are written without dashes: {setting}'}")
+            raise ConfigError(f"unknown option {option!r}{instead_of(option, value or next(iter(words), '...'))}")
         elif option == "jobs" and equals:
             line.jobs = number_of_jobs(value)
         else:
             line.overrides.append(rewritten(word, is_sweep))
     check_options(line)
     return line
+
+
+def instead_of(option: str, value: str) -> str:
+    """What was probably meant by an option that there is not: the setting of that name, or an option like it."""
+    name = option.lstrip("-").replace("-", "_")
+    if name in Trainer.__dataclass_fields__:
+        name = f"trainer.{name}"
+    elif near := "" if "." in option else meant(option, [*FLAGS, *WITH_VALUE, *OURS]):
+        return near
+    return f"; settings are written without dashes: {name}={value}"
 
 
 def next_value(option, words):

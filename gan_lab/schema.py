@@ -180,7 +180,8 @@ class Schema:
         groups = ((group, self.config.get(group)) for group in ("trainer", *PARTS, "run"))
         others = [f"{group}.{name}" for group, values in groups if isinstance(values, dict) and name in values]
         others = [key for key in others if key != f"{prefix}{name}"]
-        if others:
+        is_whole = prefix.rstrip(".") in PARTS and len(known) <= 12  # of a part: another's setting is another thing
+        if others and not is_whole:
             return f"; did you mean {others[0]!r}?"
         if prefix and len(known) <= 12:
             return f"; {prefix.rstrip('.')} takes {', '.join(known)}; if a preset set it, leave it out: ~{prefix}{name}"

@@ -19,7 +19,16 @@ from gan_lab.evaluator import evaluator_of
 from gan_lab.hparams import main_settings
 from gan_lab.loader import Loader
 from gan_lab.logbook import Logbook, Painter, Reporter, Saver, Spared, Teller, attempted, duration, memory, waiting
-from gan_lab.machine import device_of, is_resident, precision, precision_name, signals, translated, tune_process
+from gan_lab.machine import (
+    device_count,
+    device_of,
+    is_resident,
+    precision,
+    precision_name,
+    signals,
+    translated,
+    tune_process,
+)
 from gan_lab.models import Game
 from gan_lab.nested import with_known
 from gan_lab.player import Player, Seat
@@ -173,6 +182,8 @@ def dry_run(config: dict) -> None:
     seconds = rehearse(trainer, rounds=2)
     game = trainer.game
     print(opening(config, trainer, dataset, seconds))
+    if device_count(settings) > 1:
+        print(f"This is one process; the run has {device_count(settings)}, each with its share of the batch.")
     print(f"\n{'network':<24}{'player':<16}{'parameters':>12}")
     for player, networks in game.players.items():
         for name in networks:
@@ -351,7 +362,7 @@ def opening(config: dict, trainer: Trainer, dataset: Dataset, seconds: float | N
     bounds = [f"{trainer.total:,} steps"] if trainer.total else []
     goal = " or ".join(bounds + ([f"{settings.max_minutes:g} minutes"] if settings.max_minutes else []))
     if trainer.step:
-        goal = f"step {trainer.step:,} to {goal}"
+        goal = f"{goal} from step {trainer.step:,} on"
     how = f"{precision_name(trainer.amp)}{threads}, {place} data"
     line = f"Training for {goal} of {trainer.loader.images} images on {devices} ({how})"
     if seconds is None or not trainer.total:

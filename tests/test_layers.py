@@ -35,7 +35,7 @@ MAY_IMPORT = {  # parts of gan_lab; a module that is not listed is of the top la
     "choices": BOTTOM,
     "lock": {"choices"} | BOTTOM,
     "streams": set(),
-    "overrides": {"choices"} | BOTTOM,
+    "overrides": {"choices", "settings"} | BOTTOM,
     "signatures": {"choices"} | BOTTOM,
     "schema": {"choices", "signatures"} | BOTTOM,
     "guard": {"signatures"} | BOTTOM,
