@@ -26,7 +26,7 @@ def record(config: dict, run_dir: Path, overrides: Sequence[str], dataset: Datas
     names |= {"attributes": list(dataset.attribute_names)} if "attributes" in dataset.gives else {}
     start = start_of(run_dir)
     if not start:
-        start = {"config": config, "names": names, "samples": len(dataset)}
+        start = {"config": config, "names": names, "samples": len(dataset), "empty": dataset.empty_classes}
         checkpoint.write_text(run_dir / START, json.dumps(start, indent=2) + "\n")
     if start["samples"] != len(dataset):
         was = f"it had {start['samples']:,} samples at the start and has {len(dataset):,} now"

@@ -132,12 +132,16 @@ class Run:
         told = self.game.condition
         if told != kind:
             raise ConfigError(f"{kind}=... asks for a condition, and this run has {told or 'none'}: leave it out.")
-        known = start_of(self.folder).get("names", {}).get(kind)  # of a run from before they were kept: the data's
+        start = start_of(self.folder)
+        known = start.get("names", {}).get(kind)  # of a run from before they were kept: the data's
         if not are_names(known):
             known = self.dataset.classes if kind == "label" else self.dataset.attribute_names
         for name in names:
             if name not in known:
-                raise ConfigError(f"there is no {kind.removesuffix('s')} {name!r}{meant(name, known) or '.'}")
+                there = f"; there are {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"
+                raise ConfigError(f"there is no {kind.removesuffix('s')} {name!r}{meant(name, known) or there}")
+            if kind == "label" and name in start.get("empty", ()):
+                raise ConfigError(f"label={name}: no training image was of this class, so the run knows nothing of it.")
         return torch.tensor([float(name in names) for name in known])
 
     def coded(self, latents: Tensor, codes: dict[int, float]) -> Tensor:

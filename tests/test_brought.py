@@ -15,6 +15,7 @@ from gan_lab import evaluation, fits, pictures, session
 from gan_lab.analysis.base import as_played
 from gan_lab.analysis.projection import picture_of
 from gan_lab.build import build_game
+from gan_lab.cli import main
 from gan_lab.compat import Parts, complaints
 from gan_lab.config import compose
 from gan_lab.datasets import Dataset, Folder, packed
@@ -544,3 +545,17 @@ def test_a_judge_that_learned_nothing_is_said_and_judges_nothing(tmp_path, monke
     said = []
     assert isinstance(evaluation.extractor_of(None, stored(tmp_path), dataset, say=said.append), Pixels)
     assert "so pixels are used" in said[0]
+
+
+def test_a_class_without_images_is_not_drawn(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    for number in range(6):
+        Image.fromarray(np.full((16, 16), 40 * number, np.uint8)).save(tmp_path / "data" / f"{number}.png")
+    labels = [[f"{number}.png", 1 + number % 2] for number in range(6)]  # counted from 1
+    (tmp_path / "data" / "dataset.json").write_text(json.dumps({"labels": labels}))
+    data = ["dataset=folder", "dataset.path=data", "dataset.image_size=16", "dataset.channels=1"]
+    quick = ["trainer.steps=1", "trainer.batch_size=4", "trainer.threads=1", "trainer.evaluate_every=null"]
+    assert main(["train", "model=cgan", *data, *quick, "hydra.run.dir=run"]) == 0
+    assert main(["sample", "run", "label=1", "n=2"]) == 0 and main(["sample", "run", "label=0", "n=2"]) == 2
+    assert "no training image was of this class" in capsys.readouterr().err

@@ -54,6 +54,12 @@ class Dataset:
         named = {"source": source_channels, "label": self.classes}
         self.gives = ("image", *(name for name, there in named.items() if there), *extras)
 
+    @property
+    def empty_classes(self) -> list[str]:
+        """The classes that no sample is of."""
+        counts = torch.bincount(self.labels, minlength=self.num_classes).tolist() if self.labels is not None else ()
+        return [name for name, count in zip(self.classes, counts, strict=False) if not count]
+
     def __len__(self) -> int:
         raise NotImplementedError
 
@@ -146,7 +152,7 @@ class Dataset:
             return "no labels"
         counts = torch.bincount(self.labels, minlength=self.num_classes).tolist()
         if self.num_classes > 12:
-            empty = [name for name, count in zip(self.classes, counts, strict=True) if not count]
+            empty = self.empty_classes
             alone = f"; no image is of class {', '.join(empty[:5])}{', ...' if len(empty) > 5 else ''}" if empty else ""
             return f"{self.num_classes} classes of {min(counts):,} to {max(counts):,} images{alone}"
         listed = ", ".join(f"{name}: {count:,}" for name, count in zip(self.classes, counts, strict=True))
