@@ -41,7 +41,8 @@ class Logbook:
         """Go on after a step, without what was written after it."""
         from torch.utils.tensorboard import SummaryWriter  # takes half a second, which previews need not pay
 
-        later = step + 1 if any(self.folder.glob("events.out.tfevents.*")) else None
+        # TensorBoard heeds no first mark in a run, so that a new one writes one too
+        later = step + 1 if any(self.folder.glob("events.out.tfevents.*")) else 0
         self.writer = SummaryWriter(writable(self.folder), purge_step=later, max_queue=1000, flush_secs=20)
         rows = [row for row in self.rows() if int(row["step"]) <= step]
         self.table = Table(self.folder / "metrics.csv", rows)
@@ -153,7 +154,11 @@ class Logbook:
         if frames:
             every = -(-len(frames) // 100)
             chosen = frames[::every] if frames[-1] in frames[::every] else [*frames[::every], frames[-1]]
-            pictures.save_gif(chosen, self.folder / "progress.gif", 0.2)
+            left_out = pictures.save_gif(chosen, self.folder / "progress.gif", 0.2)
+            if left_out:
+                tqdm.write(
+                    f"progress.gif leaves out {left_out} of {len(chosen)} pictures in samples/: they cannot be read."
+                )
 
 
 # TensorBoard sorts all its pages by tag, capitals before the rest, and its page HPARAMS shows the first five

@@ -107,16 +107,17 @@ def save_png(array: np.ndarray, path: Path | str) -> None:
     write(Image.fromarray(array), Path(path), format="PNG")
 
 
-def save_gif(frames: Sequence[np.ndarray | Path | str], path: Path | str, seconds_per_frame: float = 0.2) -> None:
+def save_gif(frames: Sequence[np.ndarray | Path | str], path: Path | str, seconds_per_frame: float = 0.2) -> int:
     """Write frames (uint8 arrays, or PNG files) as a GIF that repeats, its last frame held for longer.
 
     Frames of another size than the last are fitted into it; files that cannot be read are left out, and without any
-    that can there is no GIF.
+    that can there is no GIF. Returns how many were left out.
     """
     pictures = [Image.fromarray(f) if isinstance(f, np.ndarray) else opened(f) for f in frames]
     pictures = [picture for picture in pictures if picture is not None]
+    left_out = len(frames) - len(pictures)
     if not pictures:
-        return
+        return left_out
     size = pictures[-1].size
     pictures = [p if p.size == size else ImageOps.pad(p, size, Image.Resampling.NEAREST, "white") for p in pictures]
 
@@ -132,6 +133,7 @@ def save_gif(frames: Sequence[np.ndarray | Path | str], path: Path | str, second
     beat = round(1000 * seconds_per_frame)
     durations = [beat] * len(rest) + [max(2000, beat)]
     write(first, Path(path), format="GIF", save_all=True, append_images=rest, duration=durations, loop=0)
+    return left_out
 
 
 def opened(file: Path | str) -> Image.Image | None:

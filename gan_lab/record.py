@@ -12,25 +12,32 @@ import yaml
 
 from gan_lab import __version__, checkpoint
 from gan_lab.datasets import Dataset
+from gan_lab.datasets.base import chosen
 from gan_lab.errors import CheckpointError
+from gan_lab.metrics.store import digest
 from gan_lab.stored import OVERRIDES, START, start_of
+
+LOOKED_AT = 16  # samples by which data is known again
+DIFFERS = "The resumed run will differ from an uninterrupted one."
 
 
 def record(config: dict, run_dir: Path, overrides: Sequence[str], dataset: Dataset) -> None:
     """Write what made the run: configuration, overrides (those of a resumed run below), versions and git state.
 
-    Once, at the start, also what a resumed run is held against, and the names that a condition may have. Data of
-    another size is said aloud.
+    Once, at the start, also what a resumed run is held against, and the names that a condition may have. Data that
+    has changed since is said aloud.
     """
     names = {"label": list(dataset.classes)}
     names |= {"attributes": list(dataset.attribute_names)} if "attributes" in dataset.gives else {}
-    start = start_of(run_dir)
+    start, now = start_of(run_dir), digest(*dataset.plain(chosen(len(dataset), LOOKED_AT)).values())
     if not start:
-        start = {"config": config, "names": names, "samples": len(dataset), "empty": dataset.empty_classes}
+        data = {"samples": len(dataset), "digest": now, "empty": dataset.empty_classes}
+        start = {"config": config, "names": names, **data}
         checkpoint.write_text(run_dir / START, json.dumps(start, indent=2) + "\n")
     if start["samples"] != len(dataset):
-        was = f"it had {start['samples']:,} samples at the start and has {len(dataset):,} now"
-        print(f"The data has changed: {was}. The resumed run will differ from an uninterrupted one.")
+        print(f"The data has changed: {start['samples']:,} samples at the start, {len(dataset):,} now. {DIFFERS}")
+    elif start.get("digest", now) != now:
+        print(f"The data has changed: some of its samples are others than at the start. {DIFFERS}")
     checkpoint.write_text(run_dir / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     if (run_dir / OVERRIDES).exists() and not (run_dir / OVERRIDES).is_file():
         raise CheckpointError(f"{str(run_dir / OVERRIDES)!r} cannot be written: it is no regular file")

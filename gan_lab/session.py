@@ -154,21 +154,22 @@ def begin(trainer: Trainer, saver: Saver, settings: Settings) -> None:
 
 def save_cut(trainer: Trainer, saver: Saver) -> None:
     """Save where a run was interrupted, unless that was done in its turn."""
-    if trainer.interrupted and saver.last != trainer.step:
+    if trainer.cut and saver.last != trainer.step:
         saver.tell(trainer)
 
 
 def catch_up(trainer: Trainer, shows: Sequence[Spared], book: Logbook) -> None:
-    """Let be drawn and judged what was due at the step of the checkpoint, where the run ended before it was."""
+    """Let be drawn and evaluated what was due at the step of the checkpoint: the run may have ended before it was.
+
+    An evaluation is made again in any case, since it may have asked the run to stop.
+    """
     painter, *judges = shows
     if trainer.step == 0:  # no round has been played
         return
     if trainer.step % painter.every == 0 and not book.has_drawn(trainer.step):
         painter.tell(trainer)
-    judged = {figure["step"] for figure in book.summary.get("figures", {}).values()}
-    for judge in judges:
-        if trainer.step not in judged:  # it knows by itself when it is due
-            judge.tell(trainer)
+    for judge in judges:  # it knows by itself when it is due
+        judge.tell(trainer)
 
 
 def dry_run(config: dict) -> None:

@@ -176,7 +176,7 @@ SHAPES = {  # what a file must hold, and what it may hold
          "figures": FIGURES, "evaluation": FIGURES, "best": MAPPING},
     ),
     MARK: ({"made_by": NAME}, {"began": NAME}),
-    START: ({"config": MAPPING, "names": MAPPING, "samples": COUNT}, {"empty": NAMES}),
+    START: ({"config": MAPPING, "names": MAPPING, "samples": COUNT}, {"empty": NAMES, "digest": NAME}),
     RECORD: (
         {"job": COUNT, "overrides": NAMES, "status": NAME},
         {"config": MAPPING, "metrics": VALUES, "seconds": NUMBER, "error": TEXT, "code": COUNT},

@@ -60,6 +60,7 @@ class Trainer:
         self.terms: list[dict[str, Tensor]] = []  # what every turn since the last report said, on the device
         self.stopping = False  # whether the run is to end after this round
         self.interrupted = False  # whether it is to be cut there, to go on later
+        self.cut = False  # whether it was, which all ranks agree on
         self.watched = True  # whether this round measures gradient norms, because observers are told after it
 
     @property
@@ -86,17 +87,18 @@ class Trainer:
         """
         self.game.train()
         started = time.monotonic() - self.seconds
-        over = self.progress >= 1
-        while not over and not self.interrupted:
+        over, cut = self.progress >= 1, any(self.world.most(self.interrupted))
+        while not over and not cut:
             self.watched = any((self.step + 1) % observer.every == 0 for observer in observers)
             self.round()
             # By one clock, so that bounds and learning rates are the same on all ranks
             told = time.monotonic() - started, self.stopping, self.interrupted
-            self.seconds, stopping, self.interrupted = self.world.most(*told)
+            self.seconds, stopping, cut = self.world.most(*told)
             over = bool(self.progress >= 1 or stopping)
             for observer in observers:
                 if over or self.step % observer.every == 0:
                     observer.tell(self)
+        self.cut = bool(cut)
 
     def round(self) -> None:
         """One round: the players' turns in order, then the average follows."""

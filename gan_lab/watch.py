@@ -20,6 +20,7 @@ from gan_lab.trainer import Observer, Trainer
 Signals = dict[str, float]
 
 MOST_ROLLBACKS = 3
+REPLACED = ("seen", "norms", "judged", "undecided")  # of what a watch remembers, beside what it counts
 LEAST_SCALE = 2.0**-7  # of fp16 losses; a search for a scale that has come below it finds none
 QUIET_REPORTS = 10
 WARM_UP_STEPS = (100, 2000)  # at least and at most; a tenth of the run in between
@@ -340,7 +341,7 @@ class Watch:
     def memory(self, trainer: Trainer) -> dict:
         """What later reports need beside a trainer's state: what was said since the last one, and of those before."""
         counts = {"streaks": dict(self.streaks), "taken": dict(self.taken), "levels": [*self.levels]}
-        whole = {"seen": self.seen, "norms": self.norms, "judged": self.judged}  # replaced, and never changed in place
+        whole = {name: getattr(self, name) for name in REPLACED}  # replaced, and never changed in place
         return {"unreported": trainer.unreported(), "watch": counts | whole}
 
     def recall(self, trainer: Trainer, state: dict) -> None:
@@ -349,7 +350,9 @@ class Watch:
             trainer.recall(state["unreported"])
             kept = state["watch"]
             self.streaks, self.taken = defaultdict(int, kept["streaks"]), defaultdict(int, kept["taken"])
-            self.levels, self.seen, self.norms, self.judged = (kept[n] for n in ("levels", "seen", "norms", "judged"))
+            self.levels = kept["levels"]
+            for name in REPLACED:
+                setattr(self, name, kept[name])
 
     # What keeps a run going
 

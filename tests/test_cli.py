@@ -110,8 +110,8 @@ WRONG = {
     "train dcgan": "'dcgan' is not a setting, which is written name=value, e.g. trainer.steps=500",
     "train --steps=5": "unknown option '--steps'; settings are written without dashes: trainer.steps=5",
     "train --steps 100": "unknown option '--steps'; settings are written without dashes: trainer.steps=100",
-    "train dataset=digits dataset.flip=true": "unknown setting 'dataset.flip'; dataset takes split, channels, image_size, num_classes; if a preset set it, "
-    "leave it out: ~dataset.flip",
+    "train dataset=digits dataset.flip=true": "unknown setting 'dataset.flip'; dataset takes split, channels, "
+    "image_size, num_classes; if a preset set it, leave it out: ~dataset.flip",
     "train --multirn": "unknown option '--multirn'; did you mean '--multirun'?",
     "train --cfg jobb": "--cfg takes job, hydra, all, not 'jobb'",
     "train --config-dir": "--config-dir needs a value",

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from helpers import config_of
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from PIL import Image
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from gan_lab import checkpoint, launch
+from gan_lab.evaluator import Evaluator
 from gan_lab.logbook import Saver
 from gan_lab.stored import rows_of, summary_of
 from gan_lab.trainer import Trainer
@@ -30,27 +32,34 @@ GAMES = {
 
 def left(run: Path) -> dict:
     """All that a person or a program reads of a run, without times."""
-    events = EventAccumulator(str(run), size_guidance={"scalars": 0, "images": 0}).Reload()
+    events = EventAccumulator(str(run), tensor_size_guidance={"images": 0, "scalars": 0}).Reload()
     is_time = lambda name: name.startswith(TIMES)
-    tags = events.Tags()
+    kind = lambda tag: events.SummaryMetadata(tag).plugin_data.plugin_name
+    seen = lambda tag: [(event.step, event.tensor_proto.SerializeToString()) for event in events.Tensors(tag)]
+    tags = [tag for tag in events.Tags()["tensors"] if not is_time(tag)]
     return {
         "rows": [{k: v for k, v in row.items() if not is_time(k)} for row in rows_of(run)],
         "pictures": {path.name: path.read_bytes() for path in (run / "samples").glob("*.png")},
-        "scalars": {t: [(e.step, repr(e.value)) for e in events.Scalars(t)] for t in tags["scalars"] if not is_time(t)},
-        "images": {t: [(e.step, e.encoded_image_string) for e in events.Images(t)] for t in tags["images"]},
+        "scalars": {tag: seen(tag) for tag in tags if kind(tag) == "scalars"},
+        "images": {tag: seen(tag) for tag in tags if kind(tag) == "images"},
         "told": {name: summary_of(run).get(name) for name in ("health", "best", "figures", "step", "stopped_early")},
     }
 
 
 def compared(one: Path, other: Path) -> None:
     one, other = left(one), left(other)
+    assert all(one.values()), "there is something to compare"
     for kind in one:
         assert one[kind] == other[kind], kind
 
 
+def configured(words):
+    return config_of(*ODD, *SMALL, "trainer.steps=40", *words)
+
+
 def trained(words, folder, cut=None, by=None):
     """A run of 40 steps; `by` cuts it after the round of `cut`, and it is resumed."""
-    config = config_of(*words, *ODD, *SMALL, "trainer.steps=40")
+    config = configured(words)
     if cut is None:
         launch.train(config, folder)
         return folder
@@ -65,6 +74,10 @@ def trained(words, folder, cut=None, by=None):
 
 class Killed(BaseException):
     """The end of a process in a test, which no handler sees."""
+
+
+def killed_now():
+    raise Killed
 
 
 def told(patch, cut):
@@ -123,6 +136,27 @@ def test_a_run_without_patience_stops_where_an_uncut_one_stops(tmp_path):
     compared(uncut, trained(words, tmp_path / "killed", 23, killed))
 
 
+@pytest.mark.parametrize("by", [killed, told])
+def test_patience_that_ran_out_at_the_step_of_a_checkpoint_is_out(by, tmp_path):
+    words = [*GAMES["points"], "optimizer.lr=0", "trainer.patience=1", "trainer.checkpoint_every=12"]
+    uncut = trained(words, tmp_path / "uncut")
+    assert summary_of(uncut)["stopped_early"] == 24 and summary_of(uncut)["step"] == 25
+    with pytest.MonkeyPatch.context() as patch:
+        evaluate = Evaluator.tell
+
+        def tell(evaluator, trainer):
+            evaluate(evaluator, trainer)
+            if trainer.step == 24:
+                killed_now() if by is killed else os.kill(os.getpid(), signal.SIGTERM)
+
+        patch.setattr(Evaluator, "tell", tell)
+        with suppress(Killed):
+            launch.train(configured(words), tmp_path / "cut")
+    if by is killed:
+        launch.train(configured(words), tmp_path / "cut", resume=True)
+    compared(uncut, tmp_path / "cut")
+
+
 def test_after_a_rollback_no_step_stands_twice(tmp_path, monkeypatch):
     play = Trainer.round
 
@@ -139,3 +173,28 @@ def test_after_a_rollback_no_step_stands_twice(tmp_path, monkeypatch):
     for tag, values in left(uncut)["scalars"].items():
         assert len({step for step, _ in values}) == len(values), tag
     compared(uncut, trained(words, tmp_path / "killed", 9, killed))
+
+
+def test_data_that_has_changed_since_the_start_is_said(tmp_path, capsys):
+    def draw(shade):
+        for number in range(8):
+            Image.new("L", (16, 16), shade + number).save(tmp_path / "data" / f"{number}.png")
+
+    (tmp_path / "data").mkdir()
+    draw(10)
+    words = ["model=gan", "dataset=folder", f"dataset.path={tmp_path / 'data'}", "dataset.image_size=16",
+             "dataset.channels=1", "dataset.cache=never", "trainer.batch_size=4",
+             "trainer.evaluate_every=null"]  # fmt: skip
+    launch.train(config_of(*words, "trainer.steps=1"), tmp_path / "run")
+    launch.train(config_of(*words, "trainer.steps=2"), tmp_path / "run", resume=True)
+    assert "The data has changed" not in capsys.readouterr().out
+    draw(200)
+    launch.train(config_of(*words, "trainer.steps=3"), tmp_path / "run", resume=True)
+    assert "some of its samples are others than at the start" in capsys.readouterr().out
+
+
+def test_a_sample_that_cannot_be_read_is_said_to_be_left_out(tmp_path, capsys):
+    launch.train(configured(GAMES["points"]), tmp_path / "run")
+    (tmp_path / "run" / "samples" / "step-00000011.png").write_bytes(b"\x89PNG cut")
+    launch.train(configured([*GAMES["points"], "trainer.steps=41"]), tmp_path / "run", resume=True)
+    assert "progress.gif leaves out 1 of " in capsys.readouterr().out
