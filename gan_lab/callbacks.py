@@ -96,7 +96,10 @@ def all_jobs(config: Any, jobs: list[list[str]]) -> list[Job]:
     planned, wrong = [], {}
     for number, overrides in enumerate(jobs):
         try:
-            planned.append(configuration.sweep_job(config, overrides, number))
+            job = configuration.sweep_job(config, overrides, number)
+            if job.run_dir in (other.run_dir for other in planned):
+                raise ConfigError(f"hydra.sweep.subdir gives it a directory that another job has, {job.run_dir.name}")
+            planned.append(job)
         except ConfigError as error:
             wrong.setdefault(str(error), []).append(str(number))
     if wrong:

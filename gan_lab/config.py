@@ -18,6 +18,7 @@ import hydra
 from hydra._internal import hydra as hydra_itself
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher as BasicLauncher
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -33,9 +34,9 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 
-from gan_lab import guard, schema
+from gan_lab import guard, schema, stored
 from gan_lab.choices import CONF, groups, meant
-from gan_lab.errors import DISK_IS_FULL, ConfigError, GanLabError
+from gan_lab.errors import DISK_IS_FULL, CheckpointError, ConfigError, GanLabError
 from gan_lab.overrides import Line, quoted, tag, written
 from gan_lab.settings import Settings
 
@@ -134,6 +135,7 @@ def recompose(words: list[str]) -> dict[str, Any]:
         config = copy.deepcopy(base(tuple(rest), tuple(OwnFolders.folders)))
         with flag_override(config, "struct", False):
             for group, file in swaps.items():
+                check_file(file)
                 config[group] = OmegaConf.load(file)
             for key, value in parsed(marked):
                 OmegaConf.update(config, key, value, force_add=True)
@@ -271,7 +273,10 @@ def sweep_job(config: DictConfig, overrides: list[str], number: int) -> Job:
         with flag_override(job.hydra, ["struct", "readonly"], False):
             job.hydra.job.num = job.hydra.job.id = number
         HydraConfig.instance().set_config(job)
-        return Job(checked(job), Path(job.hydra.sweep.dir, job.hydra.sweep.subdir), written(overrides), number)
+        place, name = Path(job.hydra.sweep.dir).absolute(), job.hydra.sweep.subdir
+        if place not in Path(os.path.normpath(place / name)).parents:
+            raise ConfigError(f"hydra.sweep.subdir={name} must lie below the directory of the sweep")
+        return Job(checked(job), Path(job.hydra.sweep.dir, name), written(overrides), number)
     except GanLabError:
         raise
     except Exception as error:
@@ -383,7 +388,7 @@ OmegaConf.register_new_resolver("gan_lab.choose", lambda key, values: values.get
 
 @contextmanager
 def guarded(overrides: list[str]) -> Iterator[None]:
-    """Compose with a loader that looks at each configuration before Hydra acts on it; see `guard`."""
+    """Compose with a loader that looks at each file, and at each configuration before Hydra acts on it; see `guard`."""
     words = guard.Words(tuple(overrides))
 
     class Loader(ConfigLoaderImpl):
@@ -398,13 +403,27 @@ def guarded(overrides: list[str]) -> Iterator[None]:
                 guard.check_search_path(OmegaConf.select(loaded.config, "hydra.searchpath") or ())
             super()._process_config_searchpath(config_name, parsed_overrides, repo)
 
-    hydra_itself.ConfigLoaderImpl = Loader
+    def load(self: FileConfigSource, config_path: str, load=FileConfigSource.load_config) -> Any:
+        check_file(Path(self.path, self._normalize_file_name(config_path)))
+        return load(self, config_path)
+
+    before = FileConfigSource.load_config
+    hydra_itself.ConfigLoaderImpl, FileConfigSource.load_config = Loader, load
     OmegaConf.register_new_resolver("oc.env", partial(guard.variable, words), replace=True)
     try:
         yield
     finally:
-        hydra_itself.ConfigLoaderImpl = ConfigLoaderImpl
+        hydra_itself.ConfigLoaderImpl, FileConfigSource.load_config = ConfigLoaderImpl, before
         OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+
+
+def check_file(file: Path) -> None:
+    """ConfigError for a YAML of the user's that grows beyond limits, as by its aliases; Hydra would write them out."""
+    if CONF not in file.parents and os.path.lexists(file):
+        try:
+            stored.yaml_of(file)
+        except CheckpointError as error:
+            raise ConfigError(str(error)) from None
 
 
 class OwnFolders(SearchPathPlugin):

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import inspect
 import os
+import re
 from datetime import timedelta
 
 import torch
@@ -11,7 +12,16 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from gan_lab.errors import ConfigError, GanLabError
+from gan_lab.errors import ConfigError, GanLabError, ResourceError
+
+MINUTES = 10.0  # that ranks wait for one another
+GONE = (
+    r"gloo|Connection (closed|reset)|Broken pipe|[Tt]imed? ?out"  # what torch says of another rank, in a RuntimeError
+)
+
+
+class LostRankError(ResourceError):
+    """Another rank that has ended, or does not answer: never the first cause."""
 
 
 class World:
@@ -79,8 +89,11 @@ class World:
 
 
 @contextlib.contextmanager
-def joined(rank: int, size: int, device: torch.device, minutes: float = 10.0):
-    """Join the process group that the environment describes (MASTER_ADDR, MASTER_PORT), and leave it at the end."""
+def joined(rank: int, size: int, device: torch.device, minutes: float = MINUTES):
+    """Join the process group that the environment describes (MASTER_ADDR, MASTER_PORT), and leave it at the end.
+
+    Raises LostRankError where another rank has ended, or has not answered for so many minutes.
+    """
     if size == 1:
         yield World(0, 1, device)
         return
@@ -91,8 +104,16 @@ def joined(rank: int, size: int, device: torch.device, minutes: float = 10.0):
             "Start with torchrun, which sets all, or remove them: unset RANK WORLD_SIZE."
         )
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, rank=rank, world_size=size, timeout=timedelta(minutes=minutes))
     try:
+        dist.init_process_group(backend, rank=rank, world_size=size, timeout=timedelta(minutes=minutes))
         yield World(rank, size, device)
+    except RuntimeError as error:
+        if not (isinstance(error, dist.DistError) or re.search(GONE, str(error))):
+            raise
+        raise LostRankError(
+            f"Another process of this training has ended, or has not answered for {minutes:g} minutes, so this one "
+            "ends, too. `gan-lab resume` goes on from the last checkpoint."
+        ) from error
     finally:
-        dist.destroy_process_group()
+        if dist.is_initialized():
+            dist.destroy_process_group()

@@ -78,6 +78,11 @@ def check_search_path(places: Iterable[Any]) -> None:
 
 def problems(hydra: dict[str, Any], words: Words) -> Iterator[str]:
     """A sentence for each thing that Hydra would call, import or set though neither gan-lab nor the user names it."""
+    own = (hydra.get("callbacks") or {}).get("gan_lab")
+    parts = {"launcher": hydra.get("launcher"), "sweeper": hydra.get("sweeper"), "callbacks.gan_lab": own}
+    for key, node in parts.items():
+        if hydra and not (isinstance(node, dict) and node.get("_target_")):
+            yield f"hydra.{key} must be a mapping with a _target_: nothing begins without it"
     for part, known in BUILT.items():
         for key, value in leaves(hydra.get(part), f"hydra.{part}"):
             if key.endswith("._target_"):

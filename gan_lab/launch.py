@@ -13,11 +13,12 @@ import torch
 
 from gan_lab import checkpoint
 from gan_lab.choices import shown as shown
-from gan_lab.distributed import World, joined
-from gan_lab.errors import GanLabError
+from gan_lab.choices import typed
+from gan_lab.distributed import MINUTES, LostRankError, World, joined
+from gan_lab.errors import GanLabError, ResourceError
 from gan_lab.lock import Held, check_free, mark
 from gan_lab.lock import locked as locked
-from gan_lab.machine import device_count, device_of, signals
+from gan_lab.machine import device_count, device_of, signals, translated
 from gan_lab.session import dry_run as dry_run
 from gan_lab.session import play
 from gan_lab.settings import Trainer as Settings
@@ -87,45 +88,65 @@ def spawned(
     with signals(pass_on):
         for worker in workers:
             worker.start()
-        died = None
+        died, killed, stopped = None, {}, set()
         while any(w.is_alive() for w in workers):
             time.sleep(0.1)
             if died is None and any(w.exitcode for w in workers):
                 died = time.monotonic()
+                killed = {rank: -w.exitcode for rank, w in enumerate(workers) if (w.exitcode or 0) < 0}
+            for rank, worker in enumerate(workers):
+                if is_stopped(worker) and rank not in stopped:
+                    stopped.add(rank)
+                    limit = f"the others wait for it {MINUTES:g} minutes at most"
+                    print(f"Rank {rank} was stopped, and {limit}; to let it go on: kill -CONT {worker.pid}", flush=True)
             if died is not None and time.monotonic() - died > 10:  # the others wait for a rank that is gone
                 for worker in workers:
                     worker.kill()
     results = []
     while not said.empty():
         results.append(said.get())
-    for result in results:
-        if isinstance(result, GanLabError):
-            raise result
-    failed = [(rank, w.exitcode) for rank, w in enumerate(workers) if w.exitcode]
-    if failed and received:  # before there was anything to save
+    if received and any(w.exitcode for w in workers):  # before there was anything to save
         raise KeyboardInterrupt
+    for rank, number in killed.items():
+        hint = "; usually the system is out of memory" if number == 9 else ""
+        raise ResourceError(
+            f"Rank {rank} was killed by signal {number} ({signal.strsignal(number)}){hint}.\n"
+            f"  to go on from the last checkpoint: {typed('gan-lab')} resume {shown(run_dir)}"
+        )
+    errors = sorted((r for r in results if isinstance(r, GanLabError)), key=lambda e: isinstance(e, LostRankError))
+    failed = next(((rank, w.exitcode) for rank, w in enumerate(workers) if w.exitcode), None)
+    bugs = [r for r in results if isinstance(r, str)]
+    if errors and not (bugs and isinstance(errors[0], LostRankError)):
+        raise errors[0]
     if failed:
-        reason = next((r for r in results if isinstance(r, str)), "")
-        raise GanLabError("Rank {} ended with code {}.\n{}".format(*failed[0], reason).strip())
+        raise GanLabError("Rank {} ended with code {}.\n{}".format(*failed, "".join(bugs[:1])).strip())
     return next(r for r in results if isinstance(r, dict))
 
 
 def work(rank, size, config, run_dir, resume, overrides, said, lock=None):
     """What a spawned process does; it holds the run's lock with its launcher, and ends when that is gone."""
     Thread(target=end_with_launcher, daemon=True).start()
-    device = device_of(Settings(**config["trainer"]))
+    settings = Settings(**config["trainer"])
+    device = device_of(settings)
     device = torch.device("cuda", rank) if device.type == "cuda" else device
     try:
         with steady(), joined(rank, size, device) as world:
             summary = play(config, Path(run_dir), world, resume, overrides)
         if rank == 0:
             said.put(summary)
-    except GanLabError as error:
-        said.put(error)
-        sys.exit(error.exit_code)
-    except Exception:
-        said.put(traceback.format_exc())
-        sys.exit(1)
+    except Exception as error:
+        known = translated(error, settings)
+        said.put(known if isinstance(known, GanLabError) else traceback.format_exc())
+        sys.exit(getattr(known, "exit_code", 1))
+
+
+def is_stopped(worker) -> bool:
+    """Whether a process was stopped, as by SIGSTOP, and goes on no more; False where the system does not tell."""
+    try:
+        found = os.waitid(os.P_PID, worker.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
+    except (AttributeError, ChildProcessError):
+        return False
+    return found is not None
 
 
 def end_with_launcher() -> None:

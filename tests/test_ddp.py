@@ -11,8 +11,8 @@ import torch
 from helpers import config_of, fingerprint, made, play, trainer_of, weights
 
 from gan_lab import launch, session
-from gan_lab.distributed import World, joined
-from gan_lab.errors import GanLabError
+from gan_lab.distributed import LostRankError, World, joined
+from gan_lab.errors import GanLabError, ResourceError
 from gan_lab.models import GAN
 
 pytestmark = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes on one core")
@@ -266,6 +266,15 @@ class Dying(GAN):
         return super().generator_loss(batch, step)
 
 
+class Stopping(GAN):
+    """A game whose second rank is stopped in the second round, until somebody lets it go on."""
+
+    def generator_loss(self, batch, step):
+        if step == 1 and torch.distributed.get_rank() == 1:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return super().generator_loss(batch, step)
+
+
 TWO = ["trainer.devices=2", "trainer.steps=2", "trainer.log_every=1"]
 
 
@@ -292,8 +301,9 @@ def test_a_rank_that_dies_ends_the_run_within_twenty_seconds(tmp_path):
     config = config_of("model=gan", *TWO, "trainer.steps=100000")
     config["model"]["_target_"], config["trust"] = "test_ddp.Dying", ["test_ddp"]
     started = time.monotonic()
-    with pytest.raises(GanLabError, match="ended with code"):
+    with pytest.raises(ResourceError, match=r"Rank 1 was killed by signal 9 .*out of memory") as caught:
         launch.train(config, tmp_path / "run")
+    assert "resume" in str(caught.value) and "Traceback" not in str(caught.value)
     assert time.monotonic() - started < 20 + 10, "the start of the processes included"
 
 
@@ -303,3 +313,47 @@ def test_a_mistake_in_every_rank_is_told_once_as_a_sentence(tmp_path):
     with pytest.raises(GanLabError, match="batch norm in the discriminator mixes") as caught:
         launch.train(config, tmp_path / "run")
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.slow
+def test_a_rank_that_is_stopped_is_told_with_the_time_limit_and_can_go_on(tmp_path, monkeypatch):
+    config = config_of("model=gan", *TWO, "trainer.steps=4")
+    config["model"]["_target_"], config["trust"] = "test_ddp.Stopping", ["test_ddp"]
+    heard = []
+
+    def hear(line, **options):
+        heard.append(line)
+        os.kill(int(line.rpartition(" ")[2]), signal.SIGCONT)
+
+    monkeypatch.setattr(launch, "print", hear, raising=False)
+    assert launch.train(config, tmp_path / "run")["status"] == "finished"
+    assert [line.partition(";")[0] for line in heard] == [
+        "Rank 1 was stopped, and the others wait for it 10 minutes at most"
+    ]
+
+
+def wait_in_vain(rank, port, over, said):
+    """The first rank asks the second one, which does not answer."""
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    try:
+        with joined(rank, 2, torch.device("cpu"), minutes=0.05) as world:
+            over.wait() if rank == 1 else world.most(1.0)
+    except LostRankError as error:
+        said.put(str(error))
+    over.set()
+
+
+@pytest.mark.slow
+def test_a_rank_that_does_not_answer_is_a_sentence_after_the_time_limit():
+    context = torch.multiprocessing.get_context("spawn")
+    over, said = context.Event(), context.SimpleQueue()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ranks = [context.Process(target=wait_in_vain, args=(rank, port, over, said)) for rank in range(2)]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join(60)
+    assert "has not answered for 0.05 minutes" in said.get()
+    assert [rank.exitcode for rank in ranks] == [0, 0]

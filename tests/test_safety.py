@@ -30,6 +30,11 @@ FOREIGN = {  # a YAML of an experiment, and what the answer says
     "hydra: {launcher: {_target_: hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher}}": "submitit",
     f"hydra: {{sweeper: {{params: {{x: {TOUCH}}}}}}}": "hydra.sweeper.params.x._target_",
     "hydra: {sweeper: {_target_: subprocess.Popen}}": "hydra.sweeper._target_",
+    "hydra: {sweeper: null}": "hydra.sweeper must be",
+    "hydra: {callbacks: {gan_lab: null}}": "hydra.callbacks.gan_lab",
+    "x: [&a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1], "
+    + ", ".join(f"&{new} [{', '.join([f'*{old}'] * 10)}]" for old, new in zip("abcdefgh", "bcdefghi", strict=True))
+    + "]": "its aliases written out",
     HANDLERS.replace("KIND", "job_logging").replace("HANDLER", "{(): subprocess.Popen, args: [touch, MARK]}"): "job_",
     HANDLERS.replace("KIND", "hydra_logging").replace(
         "HANDLER", "{(): subprocess.Popen, args: [touch, MARK]}"
@@ -75,6 +80,14 @@ def test_a_foreign_yaml_calls_trusts_and_reads_nothing(foreign, tmp_path, capsys
         assert FOREIGN[text] in err and "Traceback" not in err
         assert "the-secret" not in out + err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["conf"], "nothing was called, nothing written"
+
+
+@pytest.mark.parametrize("name", ["MARK", "../MARK", ".", "same"])
+def test_jobs_of_a_sweep_lie_below_it_each_in_its_own_place(foreign, tmp_path, capsys, name):
+    foreign(f"hydra: {{sweep: {{subdir: {name}}}}}")
+    assert main(["train", "-m", "--config-dir", "conf", "experiment=theirs", "trainer.steps=1", "seed=0,1"]) == 2
+    assert "hydra.sweep.subdir" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["conf"]
 
 
 def test_show_composes_by_the_same_rules(foreign, tmp_path, capsys):
