@@ -15,9 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from gan_lab.errors import ConfigError, GanLabError, ResourceError
 
 MINUTES = 10.0  # that ranks wait for one another
-GONE = (
-    r"gloo|Connection (closed|reset)|Broken pipe|[Tt]imed? ?out"  # what torch says of another rank, in a RuntimeError
-)
+GONE = r"gloo|Connection (closed|reset)|Broken pipe|[Tt]imed? ?out"  # how torch tells of a lost rank
 
 
 class LostRankError(ResourceError):
