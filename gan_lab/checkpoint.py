@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from gan_lab.errors import CheckpointError, ResourceError
-from gan_lab.stored import committed, is_checkpoint, json_of, step_of
+from gan_lab.stored import committed, is_checkpoint, json_of, replacing, step_of
 
 SCHEMA = 1
 
@@ -27,7 +27,7 @@ def save(folder: Path, state: dict, *, keep: int | None = None, name: str | None
     path = folder / f"{name or 'step-{:08d}'.format(state['step'])}.pt"
     temporary = path.with_suffix(f".tmp{os.getpid()}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         with temporary.open("wb") as file:
             torch.save({"schema": SCHEMA, **state}, file)
             file.flush()
@@ -42,7 +42,8 @@ def save(folder: Path, state: dict, *, keep: int | None = None, name: str | None
         if isinstance(error, RuntimeError) and "inline_container" not in str(error):
             raise
         if isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise ResourceError(f"The checkpoint {path} cannot be written: {error.strerror}.") from error
+            gone = "" if folder.parent.is_dir() else " The run is no longer there: was it renamed?"
+            raise ResourceError(f"The checkpoint {path} cannot be written: {error.strerror}.{gone}") from error
         raise ResourceError(
             f"The disk is full: the checkpoint {path} was not written; the ones before it are untouched. "
             "Free some space, then `gan-lab resume` the run."
@@ -127,20 +128,12 @@ def load(path: Path) -> dict:
         raise CheckpointError(f"{path} holds more than tensors and numbers; it is not opened.") from error
 
 
-def sweep(folder: Path) -> None:
-    """Remove what an interrupted save left behind."""
-    for orphan in folder.glob("*.tmp*"):
-        orphan.unlink(missing_ok=True)
-
-
 def write_text(path: Path, text: str) -> None:
     """Replace a text file in one step, so that a reader never sees half of it."""
-    temporary = path.with_name(f".{path.name}.tmp{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(path)
     sync(path.parent)
 
 

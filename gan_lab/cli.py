@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from gan_lab import __version__
-from gan_lab.errors import DISK_IS_FULL, ConfigError, GanLabError, ResourceError
+from gan_lab.errors import DISK_IS_FULL, ConfigError, GanLabError, ResourceError, is_out_of_memory
 from gan_lab.streams import steady
 
 TRAINING = ("train", "resume")  # go on when nobody reads what they say
@@ -51,7 +51,10 @@ def main(argv: list[str] | None = None) -> int:
         print("gan-lab: The disk is full. Free some space, or choose another place with run.root=...", file=sys.stderr)
         return ResourceError.exit_code
     except Exception as error:
-        return bug(error)
+        if debug or not is_out_of_memory(error):
+            return bug(error)
+        print("gan-lab: Out of memory. Ask for less at once, such as a smaller n=...", file=sys.stderr)
+        return ResourceError.exit_code
 
 
 def escaped(error: UnicodeError) -> tuple[str, int]:

@@ -18,7 +18,7 @@ import hydra
 from hydra._internal import hydra as hydra_itself
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher as BasicLauncher
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -403,17 +403,20 @@ def guarded(overrides: list[str]) -> Iterator[None]:
                 guard.check_search_path(OmegaConf.select(loaded.config, "hydra.searchpath") or ())
             super()._process_config_searchpath(config_name, parsed_overrides, repo)
 
-    def load(self: FileConfigSource, config_path: str, load=FileConfigSource.load_config) -> Any:
-        check_file(Path(self.path, self._normalize_file_name(config_path)))
-        return load(self, config_path)
+    Plugins.instance()
+    files = SourcesRegistry.instance().resolve("file")
+    before = files.load_config
 
-    before = FileConfigSource.load_config
-    hydra_itself.ConfigLoaderImpl, FileConfigSource.load_config = Loader, load
+    def load(self, config_path):
+        check_file(Path(self.path, self._normalize_file_name(config_path)))
+        return before(self, config_path)
+
+    hydra_itself.ConfigLoaderImpl, files.load_config = Loader, load
     OmegaConf.register_new_resolver("oc.env", partial(guard.variable, words), replace=True)
     try:
         yield
     finally:
-        hydra_itself.ConfigLoaderImpl, FileConfigSource.load_config = ConfigLoaderImpl, before
+        hydra_itself.ConfigLoaderImpl, files.load_config = ConfigLoaderImpl, before
         OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
 
 

@@ -5,6 +5,12 @@ import errno
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory was not enough, of the machine or of a device, as Python or torch tell."""
+    text = str(error)
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "allocate memory" in text
+
+
 class GanLabError(Exception):
     """A mistake or a mishap that one to three lines explain: the cause, the offending value and the remedy."""
 

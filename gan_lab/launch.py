@@ -11,7 +11,6 @@ from threading import Thread
 
 import torch
 
-from gan_lab import checkpoint
 from gan_lab.choices import shown as shown
 from gan_lab.choices import typed
 from gan_lab.distributed import MINUTES, LostRankError, World, joined
@@ -22,6 +21,7 @@ from gan_lab.machine import device_count, device_of, signals, translated
 from gan_lab.session import dry_run as dry_run
 from gan_lab.session import play
 from gan_lab.settings import Trainer as Settings
+from gan_lab.stored import sweep
 from gan_lab.streams import steady
 
 # Entry points
@@ -35,7 +35,7 @@ def train(config: dict, run_dir: Path, overrides: list[str] = (), *, resume: boo
         if not resume:
             check_free(run_dir)
             mark(run_dir)
-        checkpoint.sweep(run_dir / "checkpoints")
+        sweep(run_dir)
         if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
             return under_torchrun((config, str(run_dir), resume, overrides))
         size = device_count(settings)

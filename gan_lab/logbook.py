@@ -20,7 +20,7 @@ from gan_lab import checkpoint, pictures
 from gan_lab.datasets import Dataset
 from gan_lab.distributed import World
 from gan_lab.errors import CheckpointError, ConfigError, DivergedError, GanLabError, ResourceError
-from gan_lab.stored import TABLE, rows_of, summary_of
+from gan_lab.stored import TABLE, replacing, rows_of, summary_of
 
 REMEMBERED = ("health", "figures", "best")  # of a summary
 
@@ -35,7 +35,13 @@ class Logbook:
     def __init__(self, folder: Path, *, step: int = 0, facts: dict | None = None):
         self.folder = folder
         self.summary = {**read_json(folder / "summary.json"), **(facts or {})}
+        self.hook, threading.excepthook = threading.excepthook, self.hear
         self.open(step)
+
+    def hear(self, args) -> None:
+        """What a thread raised that nobody caught; TensorBoard's raises it again where somebody writes."""
+        if type(args.thread).__name__ != "_AsyncWriterThread":
+            self.hook(args)
 
     def open(self, step: int) -> None:
         """Go on after a step, without what was written after it."""
@@ -148,6 +154,7 @@ class Logbook:
         """Close the event file, and make the GIF of the training; neither ends a run that is over."""
         for what, act in (("TensorBoard's file", self.writer.close), ("progress.gif", self.animate)):
             attempted(act, lambda error, what=what: tqdm.write(f"{what} is not written: {error}."))
+        threading.excepthook = self.hook
 
     def animate(self) -> None:
         frames = sorted((self.folder / "samples").glob("step-*.png"))
@@ -233,12 +240,10 @@ class Table:
                 csv.DictWriter(file, self.columns, restval="").writerow(row)
 
     def rewrite(self):
-        temporary = self.path.with_name(f".{self.path.name}.tmp")
-        with temporary.open("w", newline="") as file:
+        with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.columns, restval="")
             writer.writeheader()
             writer.writerows(self.rows)
-        temporary.replace(self.path)
 
 
 class Reporter:

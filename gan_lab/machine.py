@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 
 from gan_lab.datasets import Dataset
-from gan_lab.errors import DISK_IS_FULL, ConfigError, ResourceError
+from gan_lab.errors import DISK_IS_FULL, ConfigError, ResourceError, is_out_of_memory
 from gan_lab.settings import Trainer as Settings
 
 
@@ -142,8 +142,7 @@ def ends() -> list[int]:
 
 def translated(error: Exception, settings: Settings | None) -> Exception:
     """Out of memory and disk as a sentence; any other error as it is."""
-    text = str(error)
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+    if is_out_of_memory(error):
         now = f" (now {settings.batch_size})" if settings else ""
         return ResourceError(
             f"Out of memory. Set a smaller trainer.batch_size{now}, keep the effective batch with "

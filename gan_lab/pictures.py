@@ -1,7 +1,6 @@
 """Numbers become pictures: grids of images, points on a plane, curves over a line; PNG and GIF files of them."""
 
 import math
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
+
+from gan_lab.stored import replacing
 
 Colour = tuple[int, int, int]
 Box = tuple[float, float, float, float]  # left, bottom, right, top
@@ -148,12 +149,8 @@ def opened(file: Path | str) -> Image.Image | None:
 
 
 def write(image: Image.Image, path: Path, **options) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         image.save(temporary, **options)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 # ---- plots ----------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from gan_lab.config import Job
 from gan_lab.lock import locked
 from gan_lab.logbook import duration
 from gan_lab.machine import signals
-from gan_lab.sweep import clear, read, record, shared
+from gan_lab.sweep import clear, read_or_told, record, shared
 
 # A process group of its own, so that Ctrl-C at the terminal reaches a job once, through its pipe
 APART = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"process_group": 0}
@@ -147,7 +147,7 @@ class Child:
         """Close the pipe of a process that ended, and write the record of a job that could not write its own."""
         with suppress(OSError):
             self.process.stdin.close()
-        if read(self.job.run_dir)["status"] != "running":
+        if read_or_told(self.job.run_dir)["status"] != "running":
             return
         code, seconds = self.process.returncode, time.monotonic() - self.started
         if code < 0 and -code not in received:
@@ -162,7 +162,9 @@ class Child:
 
     def told(self) -> str:
         """One line: what came of the job."""
-        entry = read(self.job.run_dir)
+        entry = read_or_told(self.job.run_dir)
         metrics = ", ".join(f"{name} {value:.4g}" for name, value in entry.get("metrics", {}).items())
         what = entry.get("error") or metrics
-        return f"job {self.job.number} {entry['status']} after {duration(entry['seconds'])}{what and f': {what}'}"
+        return (
+            f"job {self.job.number} {entry['status']} after {duration(entry.get('seconds', 0))}{what and f': {what}'}"
+        )

@@ -136,10 +136,10 @@ def play(config: dict, run_dir: Path, world: World, resume: bool, overrides: Seq
         if evaluator:
             book.summary["judging_share"] = round(evaluator.share, 4)
         last = {"step": trainer.step, "images": trainer.images, "seconds": round(trainer.seconds, 2)}
+        last |= {"signal": received[0]} if received else {}
         attempted(lambda: book.summarise(status=status, **last), lambda error: say(f"No summary is written: {error}."))
         book.close()
     if received:
-        book.summarise(signal=received[0])
         say(f"Stopped at step {trainer.step} and saved. To go on: {typed('gan-lab')} resume {shown(run_dir)}")
     else:
         say(closing(run_dir, trainer, settings, evaluator.share if evaluator else 0.0))

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from gan_lab.errors import ConfigError
 
-MOST_THREADS = 1024  # of one process
+MOST = {"threads": 1024, "workers": 1024, "samples": 10_000, "evaluate_samples": 1_000_000}
 
 
 @dataclass
@@ -95,9 +95,9 @@ class Trainer:
             raise ConfigError(f"trainer.{name} needs evaluations, and they are off: set trainer.evaluate_every=1000.")
         if not 0 <= self.decay_from < 1:
             raise ConfigError(f"trainer.decay_from={self.decay_from} must lie between 0 and 1.")
-        for name in ("threads", "workers"):
-            if (getattr(self, name) or 0) > MOST_THREADS:
-                raise ConfigError(f"trainer.{name}={getattr(self, name)} must be at most {MOST_THREADS:,}.")
+        for name, most in MOST.items():
+            if (getattr(self, name) or 0) > most:
+                raise ConfigError(f"trainer.{name}={getattr(self, name)} must be at most {most:,}.")
         if self.keep_checkpoints < 2:
             raise ConfigError(
                 f"trainer.keep_checkpoints={self.keep_checkpoints} must be at least 2: the newest may be the one "

@@ -6,7 +6,8 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,31 @@ def excess(value: Any) -> str:
 
 def unreadable(file: Path, reason: str) -> CheckpointError:
     return CheckpointError(f"{str(file)!r} cannot be read: {reason}")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name beside a file, for what takes its place in one step; after an error nothing is left under it."""
+    temporary = path.with_name(f".{path.name}.tmp{os.getpid()}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def sweep(run: Path) -> None:
+    """Remove what a process that was killed left half written in a run's directory."""
+    for place in (run, run / "samples", run / "checkpoints"):
+        for path in place.glob("*.tmp*"):
+            if HALF_WRITTEN.fullmatch(path.name) and path.is_file():
+                path.unlink(missing_ok=True)
+
+
+HALF_WRITTEN = re.compile(
+    r"\.(?:[a-z]+|best|step-\d{8,})\.(?:json|yaml|csv|txt|gif|png)\.tmp\d+|(?:step-\d{8,}|best)\.tmp\d+"
+)
 
 
 # ---- shapes ---------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shlex
 import sys
 import time
@@ -17,7 +18,7 @@ from gan_lab.commands.ls import columns, main_values
 from gan_lab.config import Job
 from gan_lab.errors import CheckpointError, GanLabError, ResourceError
 from gan_lab.lock import LOCK
-from gan_lab.stored import MARK, RECORD, committed, folders_with, record_of, summary_of
+from gan_lab.stored import MARK, RECORD, committed, folders_with, record_of, replacing, summary_of
 
 ERROR = "error.txt"
 KEPT = {RECORD, ".hydra", LOCK, MARK}  # what belongs to a job, not to one attempt at it
@@ -67,9 +68,8 @@ def record(job: Job, **what: Any) -> None:
     """Write the record of a job in one step, so that a reader never sees half of it."""
     job.run_dir.mkdir(parents=True, exist_ok=True)
     entry = {"job": job.number, "overrides": job.overrides, **what, "config": job.config}
-    temporary = job.run_dir / f".{RECORD}.tmp"
-    temporary.write_text(json.dumps(entry, indent=2, default=float), encoding="utf-8")
-    temporary.replace(job.run_dir / RECORD)
+    with replacing(job.run_dir / RECORD) as temporary:
+        temporary.write_text(json.dumps(entry, indent=2, default=float), encoding="utf-8")
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -83,9 +83,18 @@ def is_sweep(place: Path) -> bool:
 
 
 def entries(place: Path) -> dict[Path, dict[str, Any]]:
-    """The directory of each job of a sweep and its record, in the order of their numbers."""
-    found = {folder: read(folder) for folder in folders_with(place, RECORD)}
+    """The directory of each job of a sweep and its record, in the order of their numbers; a damaged one is told."""
+    found = {folder: read_or_told(folder) for folder in folders_with(place, RECORD)}
     return dict(sorted(found.items(), key=lambda pair: pair[1]["job"]))
+
+
+def read_or_told(folder: Path) -> dict[str, Any]:
+    try:
+        return read(folder)
+    except CheckpointError as error:
+        number = re.match(r"\d{1,9}(?!\d)", folder.name, re.ASCII)  # each job's directory begins with its number
+        entry = {"job": int(number[0]) if number else -1, "overrides": [], "status": "damaged", "error": str(error)}
+        return {**entry, "code": error.exit_code}
 
 
 def end_sweep(place: Path) -> None:
@@ -154,7 +163,11 @@ def settled(folder: Path) -> dict[str, Any]:
     entry = read(folder)
     if "config" not in entry:
         raise CheckpointError(f"{str(folder / RECORD)!r} is of an older gan-lab and holds no configuration to run")
-    job, summary = Job(entry["config"], folder, entry["overrides"], entry["job"]), summary_of(folder)
+    job = Job(entry["config"], folder, entry["overrides"], entry["job"])
+    try:
+        summary = summary_of(folder)
+    except CheckpointError:  # its checkpoints tell how far it came
+        summary = {}
     if entry["status"] != "finished" and summary.get("status") == "finished":  # resumed alone, or killed just then
         record(job, **told(summary))
     elif entry["status"] == "running":

@@ -18,7 +18,7 @@ import pytest
 import torch
 from helpers import fingerprint, made
 
-from gan_lab import checkpoint
+from gan_lab import checkpoint, stored
 from gan_lab.errors import CheckpointError, ResourceError
 
 
@@ -111,7 +111,7 @@ def test_a_fault_at_any_call_leaves_an_older_checkpoint_that_loads(tmp_path, err
         assert said == [] or (step == 2 and "step 3 lacks its sidecar" in said[0])
         if isinstance(error, OSError):
             assert not list(folder.glob("step*.tmp*")), "a save that fails takes its half file away"
-        checkpoint.sweep(folder)
+        stored.sweep(folder)
         assert not list(folder.glob("*.tmp*"))
         checkpoint.save(folder, state_at(4), keep=2)
         assert newest(folder) == (4, [])
@@ -145,7 +145,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_older_checkpoint(tmp_path):
     script = f"""
         import resource, signal, torch
         from pathlib import Path
-        from gan_lab import checkpoint
+        from gan_lab import checkpoint, stored
         from gan_lab.errors import ResourceError
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
@@ -295,7 +295,7 @@ def test_a_half_file_is_swept_and_nothing_else(tmp_path):
     filled(tmp_path, 1)
     (tmp_path / "step-00000002.tmp4711").write_bytes(b"half")
     (tmp_path / ".step-00000002.json.tmp4711").write_bytes(b"half")
-    checkpoint.sweep(tmp_path)
+    stored.sweep(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000001.json", "step-00000001.pt"]
 
 

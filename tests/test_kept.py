@@ -5,8 +5,10 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -251,6 +253,30 @@ def test_ranks_hold_the_lock_and_end_with_their_launcher(tmp_path):
     assert checkpoint.load_newest(run / "checkpoints")["step"] == summary(run)["step"]
 
 
+# ---- what is half written --------------------------------------------------------------------------------------------
+
+
+def test_what_a_kill_left_half_written_is_removed_at_the_next_start_and_nothing_else(run):
+    half = [".summary.json.tmp77", ".metrics.csv.tmp77", ".progress.gif.tmp77", "samples/.step-00000002.png.tmp77",
+            "checkpoints/step-00000009.tmp77", "checkpoints/.step-00000009.json.tmp77"]  # fmt: skip
+    mine = [".notes.tmp", "thesis.tex.tmp1", "checkpoints/x.tmp1", "samples/.x.png.tmp"]
+    for name in half + mine:
+        (run / name).write_text("x")
+    assert main(["resume", str(run), "trainer.steps=6"]) == 0
+    assert not set(half) & set(files(run)) and set(mine) <= set(files(run))
+
+
+def test_a_text_that_cannot_be_written_leaves_no_half_file(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "summary.json").write_text("before")
+    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        checkpoint.write_text(tmp_path / "summary.json", "after")
+    assert files(tmp_path) == {"summary.json": b"before"}
+
+
 # ---- what fails in the midst ----------------------------------------------------------------------------------------
 
 
@@ -353,6 +379,33 @@ def test_checkpoints_replaced_by_a_file_end_the_run_with_six(tmp_path, monkeypat
     monkeypatch.setattr(logbook.Reporter, "tell", replace)
     assert main(["train", *TINY, f"hydra.run.dir={run}"]) == 6
     assert "cannot be written" in capsys.readouterr().err and summary(run)["status"] == "failed"
+
+
+def test_what_tensorboards_thread_raises_is_left_to_who_writes_next(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: seen.append(args.thread))
+    before, book = threading.excepthook, logbook.Logbook(tmp_path)
+    worker = book.writer.file_writer.event_writer._async_writer._worker
+    for thread in (worker, threading.current_thread()):
+        threading.excepthook(SimpleNamespace(thread=thread))
+    book.close()
+    assert seen == [threading.current_thread()] and threading.excepthook is before
+
+
+def test_a_run_that_is_renamed_while_it_trains_ends_with_six_and_is_not_begun_anew(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(logbook, "PAUSES", (0.0,))
+    place, moved = tmp_path / "run", tmp_path / "moved"
+
+    def tell(self, trainer, real=Saver.tell):
+        if trainer.step == 4:
+            place.rename(moved)
+        real(self, trainer)
+
+    monkeypatch.setattr(Saver, "tell", tell)
+    assert main(["train", *TINY, "trainer.steps=8", f"hydra.run.dir={place}"]) == 6
+    out, err = capsys.readouterr()
+    assert "was it renamed?" in err and "Traceback" not in out + err
+    assert not place.exists() and checkpoint.load_newest(moved / "checkpoints")["step"] == 2
 
 
 def test_a_rollback_prunes_nothing(tmp_path):

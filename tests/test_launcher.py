@@ -177,7 +177,9 @@ def test_a_record_that_nobody_could_end_is_mended(tmp_path):
         sweep.settled(tmp_path)
     (tmp_path / "job.json").write_text('{"job": ')
     with pytest.raises(CheckpointError, match="cannot be read"):
-        sweep.entries(tmp_path)
+        sweep.settled(tmp_path)
+    (told,) = sweep.entries(tmp_path).values()
+    assert told["status"] == "damaged" and "cannot be read" in told["error"]
 
 
 @needs_signals
@@ -302,6 +304,24 @@ def test_resume_runs_what_is_missing_and_from_where_it_was_saved(acted, capsys, 
     assert cli.main(["resume", "sweep", "seed=5"]) == 2
     assert cli.main(["resume", str(stopped.run_dir), "jobs=2"]) == 2
     assert "jobs=2 is for the directory of a sweep" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["job.json", "summary.json", "config.yaml", "start.json"])
+def test_a_damaged_file_of_one_job_keeps_no_other_from_going_on(acted, capsys, tmp_path, name):
+    acted.signal = 2
+    cli.main(["train", "-m", "model=gan", "seed=0,1,2", "jobs=1", "hydra.sweep.dir=sweep"])
+    acted.signal = None
+    damaged = acted.jobs[1]
+    (damaged.run_dir / "checkpoints").mkdir()
+    (damaged.run_dir / "checkpoints" / "step-00000010.json").write_text("{}")
+    (damaged.run_dir / "config.yaml").write_text(yaml.safe_dump(damaged.config))
+    (damaged.run_dir / name).write_bytes(b"[\0")
+    code = cli.main(["resume", "sweep"])
+    out, err = capsys.readouterr()
+    goes_on = name == "summary.json"  # without which a run goes on from its checkpoint
+    assert [job.number for job in acted.jobs] == ([1, 2] if goes_on else [2])
+    assert (code == 0) == goes_on and ("job 1 is left out: " in out) != goes_on and "Traceback" not in out + err
+    assert [row["status"] for row in rows(tmp_path / "sweep")][::2] == ["finished"] * 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock")

@@ -239,6 +239,21 @@ def test_a_word_beyond_a_limit_gets_a_sentence_that_names_it(run, capsys, monkey
     assert code == (3 if "/dev/zero" in line else 2) and REFUSED[line] in err and len(err) < 1000
 
 
+@pytest.mark.parametrize("words", [["sample"], ["analyze", "what=interpolation"]])
+def test_networks_that_no_memory_holds_are_a_sentence(run, capsys, words):
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["model"]["generator"]["width"] = 10**10
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    assert main([words[0], str(run), *words[1:]]) == 6
+    out, err = capsys.readouterr()
+    assert "Out of memory" in err and "Traceback" not in out + err
+
+
+def test_grids_have_a_limit_that_is_named(run, capsys):
+    assert main(["resume", str(run), "trainer.samples=1000000000"]) == 2
+    assert "trainer.samples=1000000000 must be at most 10,000" in capsys.readouterr().err
+
+
 def test_a_tree_of_very_many_folders_is_not_looked_through(run, capsys, monkeypatch):
     monkeypatch.setattr(stored, "MOST_FOLDERS", 3)
     code, _, err = said(capsys, "ls", "runs", "root=outputs")

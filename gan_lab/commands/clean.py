@@ -32,7 +32,7 @@ WRITTEN = re.compile(  # the names of all that gan-lab writes into a run
     r"config\.yaml|overrides\.txt|start\.json|environment\.json|summary\.json|metrics\.csv|evaluations\.csv|progress\.gif"
     r"|events\.out\.tfevents\.[^/]*|job\.json|log\.txt|error\.txt|\.lock|\.gan-lab|\.hydra/[a-z]+\.yaml"
     r"|checkpoints/(?:step-\d{8,}|best)\.(?:pt|json|tmp\d+)|samples/step-\d{8,}\.png"
-    r"|\.[a-z.]+\.tmp\d*|checkpoints/\.[\w.-]+\.tmp\d+"
+    r"|(?:checkpoints/|samples/)?\.[\w.-]+\.tmp\d*"
     r"|generated/[^/]+\.(?:png|gif)|generated/[^/]+/[^/]+\.png"
     r"|analysis/[^/]+/(?:finding\.json|[^/]+\.png|events\.out\.tfevents\.[^/]*)"
 )

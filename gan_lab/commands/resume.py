@@ -8,7 +8,7 @@ from gan_lab import schema
 from gan_lab.choices import find_run, meant
 from gan_lab.commands.train import code_of, follow, is_follower
 from gan_lab.comparison import flat, said
-from gan_lab.errors import ConfigError
+from gan_lab.errors import CheckpointError, ConfigError
 from gan_lab.overrides import Line, read, written
 from gan_lab.stored import config_of, overrides_of, place, start_of
 from gan_lab.sweep import is_sweep
@@ -73,22 +73,27 @@ def resume_sweep(place: Path, overrides: dict[str, Any], words: list[str], jobs:
     from gan_lab import launch, pool, sweep
 
     # Leave alone what is finished; look at all the others before one of them starts
-    missing, entries = [], sweep.entries(place)
+    missing, left, entries = [], [], sweep.entries(place)
     for folder, entry in entries.items():
-        if entry["status"] != "finished":
-            with launch.locked(folder):
-                entry = sweep.settled(folder)
         if entry["status"] == "finished":
             continue
         goes_on = sweep.has_checkpoint(folder)
         try:
+            with launch.locked(folder):
+                entry = sweep.settled(folder)
+            if entry["status"] == "finished":
+                continue
             config = changed(config_of(folder) if goes_on else entry["config"], overrides)
             held_against_its_start(folder, config, overrides) if goes_on else None
+        except CheckpointError as error:  # a file of this job that is damaged keeps no other from going on
+            left.append(entry["job"])
+            print(f"job {left[-1]} is left out: {error}")
+            continue
         except ConfigError as error:
             raise ConfigError(f"job {entry['job']}: {error}") from error
         missing.append(sweep.Job(config, folder.absolute(), entry["overrides"], entry["job"], goes_on, words))
     some = f"{len(missing)} of {len(entries)} jobs are missing in {place}"
-    print(some if missing else f"All {len(entries)} jobs are finished.")
+    print(some if missing or left else f"All {len(entries)} jobs are finished.")
 
     at_once = jobs if jobs == "auto" else int(jobs or 1)
     received = pool.run(missing, at_once, place) if missing else None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gan_lab.config import BasicLauncher, JobReturn, Stop, current_job
 from gan_lab.errors import ConfigError
-from gan_lab.sweep import read, table
+from gan_lab.sweep import read_or_told, table
 
 
 class Local(BasicLauncher):
@@ -31,5 +31,5 @@ class Local(BasicLauncher):
             table(place)
             raise Stop(code=128 + received)
         for run, job in zip(runs, jobs, strict=True):
-            run.return_value = read(job.run_dir)
+            run.return_value = read_or_told(job.run_dir)
         return runs
