@@ -14,7 +14,7 @@ import torch
 from gan_lab import checkpoint
 from gan_lab.choices import shown as shown
 from gan_lab.distributed import World, joined
-from gan_lab.errors import GanLabError
+from gan_lab.errors import ConfigError, GanLabError, fault_in, told
 from gan_lab.lock import Held, check_free, mark
 from gan_lab.lock import locked as locked
 from gan_lab.machine import device_count, device_of, signals
@@ -123,7 +123,10 @@ def work(rank, size, config, run_dir, resume, overrides, said, lock=None):
     except GanLabError as error:
         said.put(error)
         sys.exit(error.exit_code)
-    except Exception:
+    except Exception as error:
+        if fault_in(error):
+            said.put(ConfigError(f"{told(error)}. That code is no part of gan-lab."))
+            sys.exit(ConfigError.exit_code)
         said.put(traceback.format_exc())
         sys.exit(1)
 

@@ -2,11 +2,13 @@
 
 import re
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gan_lab.choices import meant, own_folders
 from gan_lab.errors import ConfigError
+from gan_lab.settings import Trainer
 from gan_lab.stored import place
 
 DEMO = "experiment=dcgan_digits"  # what runs when nothing is chosen
@@ -61,15 +63,24 @@ def read(argv: list[str]) -> Line:
         elif option in WITH_VALUE:
             line.options += [option, value if equals else next_value(option, words)]
         elif word.startswith("-"):
-            near = "" if equals or "." in option else meant(option, [*FLAGS, *WITH_VALUE, *OURS])
-            setting = word.lstrip("-") if equals else f"{word.lstrip('-')}=..."
-            raise ConfigError(f"unknown option {option!r}{near or f'; settings are written without dashes: {setting}'}")
+            raise ConfigError(f"unknown option {option!r}{without_dashes(option, value, words)}")
         elif option == "jobs" and equals:
             line.jobs = number_of_jobs(value)
         else:
             line.overrides.append(rewritten(word, is_sweep))
     check_options(line)
     return line
+
+
+def without_dashes(option: str, value: str, words: Iterable[str]) -> str:
+    """What was probably meant by an option that is none: a setting, with its value, or an option like it."""
+    key = option.lstrip("-").replace("-", "_")
+    places = {name: f"trainer.{name}" for name in Trainer.__dataclass_fields__} | {"lr": "optimizer.lr", "seed": "seed"}
+    if key not in places and not value and (near := meant(option, [*FLAGS, *WITH_VALUE, *OURS])):
+        return near
+    after = next(iter(words), "")
+    value = value or (after if after and "=" not in after and not after.startswith("-") else "...")
+    return f"; settings are written without dashes: {places.get(key, key)}={value}"
 
 
 def next_value(option, words):

@@ -19,14 +19,16 @@ from gan_lab.stored import OVERRIDES, START, start_of
 def record(config: dict, run_dir: Path, overrides: Sequence[str], dataset: Dataset) -> None:
     """Write what made the run: configuration, overrides (those of a resumed run below), versions and git state.
 
-    Once, at the start, also what a resumed run is held against, and the names that a condition may have. Data of
-    another size is said aloud.
+    Once, at the start, also what a resumed run is held against, and the names that a condition may have, with the
+    classes that no picture is of. Data of another size is said aloud.
     """
     names = {"label": list(dataset.classes)}
     names |= {"attributes": list(dataset.attribute_names)} if "attributes" in dataset.gives else {}
     start = start_of(run_dir)
     if not start:
-        start = {"config": config, "names": names, "samples": len(dataset)}
+        there = set() if dataset.labels is None else set(dataset.labels.tolist())
+        empty = [name for number, name in enumerate(dataset.classes) if there and number not in there]
+        start = {"config": config, "names": names, "empty": empty, "samples": len(dataset)}
         checkpoint.write_text(run_dir / START, json.dumps(start, indent=2) + "\n")
     if start["samples"] != len(dataset):
         was = f"it had {start['samples']:,} samples at the start and has {len(dataset):,} now"

@@ -132,12 +132,17 @@ class Run:
         told = self.game.condition
         if told != kind:
             raise ConfigError(f"{kind}=... asks for a condition, and this run has {told or 'none'}: leave it out.")
-        known = start_of(self.folder).get("names", {}).get(kind)  # of a run from before they were kept: the data's
+        start = start_of(self.folder)
+        known = start.get("names", {}).get(kind)  # of a run from before they were kept: the data's
         if not are_names(known):
             known = self.dataset.classes if kind == "label" else self.dataset.attribute_names
         for name in names:
             if name not in known:
                 raise ConfigError(f"there is no {kind.removesuffix('s')} {name!r}{meant(name, known) or '.'}")
+        empty = start.get("empty", []) if kind == "label" else []
+        for name in (name for name in names if name in empty):
+            there = shortened(", ".join(each for each in known if each not in empty))
+            raise ConfigError(f"label={name}: the run saw no picture of this class, only of {there}.")
         return torch.tensor([float(name in names) for name in known])
 
     def coded(self, latents: Tensor, codes: dict[int, float]) -> Tensor:

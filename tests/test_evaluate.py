@@ -598,3 +598,27 @@ def test_a_hidden_truth_is_told_beside_what_the_source_differs_by(tmp_path):
     expected = float((source - dataset.truth(source)).abs().mean())
     assert figures["l1_of_source/truth"].value == pytest.approx(expected, rel=1e-4) and expected > 0.05
     assert {"l1/truth", "l1/way_back"} <= figures.keys() and "l1/pairs" not in figures
+
+
+# ---- a directory of runs --------------------------------------------------------------------------------------------
+
+
+def test_each_finished_run_of_a_sweep_is_evaluated_and_the_others_are_named(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b", "c", "killed"):
+        shutil.copytree(run, tmp_path / "sweep" / name)
+    shutil.rmtree("sweep/b/checkpoints")
+    told = read_json(tmp_path / "sweep/killed/summary.json") | {"status": "running"}
+    (tmp_path / "sweep/killed/summary.json").write_text(json.dumps(told))
+    code = main(["evaluate", "sweep", "n=40", "extractor=pixels"])
+    out, err = capsys.readouterr()
+    assert code == 4 and "1 run of 3 could not be evaluated" in err
+    assert "left out: sweep/killed: killed" in out and "sweep/c  (3 of 3)" in out and "not evaluated: " in out
+    judged = [name for name in "abc" if (tmp_path / f"sweep/{name}/evaluations.csv").exists()]
+    assert judged == ["a", "c"] and not (tmp_path / "sweep/killed/evaluations.csv").exists()
+    (head,) = [line for line in out.splitlines() if line.startswith("run ")]
+    assert "evaluation/fid/pixels" in head
+    shutil.rmtree("sweep/b"), shutil.rmtree("sweep/killed")
+    assert main(["evaluate", "sweep", "n=40", "extractor=pixels"]) == 0
+    shutil.rmtree("sweep/a"), shutil.rmtree("sweep/c/checkpoints")
+    assert main(["evaluate", "sweep"]) == 4 and main(["evaluate", "."]) == 4

@@ -1,5 +1,7 @@
 """List what can be chosen (models, losses, datasets, ...) and the runs there are."""
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ def list_runs(words):
     if not found:
         print(f"no runs in {root}")
         return
-    columns([["run", "status", "step", "images/s", "metrics"], *(row(run) for run in found)])
+    columns([["run", "status", "step", "images/s", "metrics"], *(row(run) for run in found)], terminal())
 
 
 def row(run: Path) -> list[str]:
@@ -73,10 +75,18 @@ def text(value: Any) -> str:
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def columns(rows: list[list[str]]) -> None:
+def columns(rows: list[list[str]], most: int | None = None) -> None:
+    """Print rows; of lines with more than `most` letters the last cell ends in three dots."""
     wide = widths(rows)
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, wide, strict=True)).rstrip())
+        start = "".join(f"{cell:<{width}}  " for cell, width in zip(row[:-1], wide[:-1], strict=True))
+        left = max(most - len(start), 3) if most else len(row[-1])
+        print(f"{start}{row[-1] if len(row[-1]) <= left else row[-1][: left - 3] + '...'}".rstrip())
+
+
+def terminal() -> int | None:
+    """How many letters a line of the terminal holds; None where nobody reads it there."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def widths(rows: list[list[str]]) -> list[int]:

@@ -92,7 +92,9 @@ def resume_sweep(place: Path, overrides: dict[str, Any], words: list[str], jobs:
             raise ConfigError(f"job {entry['job']}: {error}") from error
         missing.append(sweep.Job(config, folder.absolute(), entry["overrides"], entry["job"], goes_on, words))
     some = f"{len(missing)} of {len(entries)} jobs are missing in {place}"
-    print(some if missing else f"All {len(entries)} jobs are finished.")
+    print(
+        some if missing else "The job is finished." if len(entries) == 1 else f"All {len(entries)} jobs are finished."
+    )
 
     at_once = jobs if jobs == "auto" else int(jobs or 1)
     received = pool.run(missing, at_once, place) if missing else None
