@@ -10,7 +10,7 @@ from torch import nn
 from gan_lab import checkpoint
 from gan_lab.choices import find_run
 from gan_lab.datasets import Dataset
-from gan_lab.errors import CheckpointError, ConfigError
+from gan_lab.errors import CheckpointError, ConfigError, fault_in
 from gan_lab.models import FromRun, Game, as_game
 from gan_lab.schedule import turns_of
 from gan_lab.settings import Trainer
@@ -66,10 +66,13 @@ def build(
     try:
         made = cls(**parts, **given)
     except ValueError as error:
-        problems.append(f"{key}: {error}")
+        place = fault_in(error)
+        problems.append(f"{key}: {error}{place and f' - in {place}'}")
         return None
     except TypeError as error:
-        raise ConfigError(f"{key}: {node['_target_']} cannot be built from these settings: {error}.") from error
+        place = fault_in(error)
+        what = f"{error}{place and f' - in {place}'}"
+        raise ConfigError(f"{key}: {node['_target_']} cannot be built from these settings: {what}.") from error
     return guest_of(made, trust, key) if isinstance(made, FromRun) else made
 
 

@@ -11,6 +11,7 @@ from gan_lab.config import Callback, Job, Stop
 from gan_lab.errors import ConfigError
 from gan_lab.lock import check_free, locked
 from gan_lab.overrides import tag
+from gan_lab.stored import counted
 from gan_lab.sweep import RECORD, claimed, end_sweep, record
 
 
@@ -73,7 +74,7 @@ class Jobs(Callback):
         for job in planned:
             check_free(job.run_dir)
             record(job, status="waiting")
-        print(f"{len(planned)} jobs in {place}")
+        print(f"{counted(len(planned), 'job')} in {shown(place)}")
 
     @stopping
     def on_multirun_end(self, config):

@@ -57,10 +57,13 @@ def groups() -> list[str]:
     return sorted(group for default in defaults if isinstance(default, dict) for group in default if " " not in group)
 
 
-def choices(group: str) -> dict[str, Path]:
-    """The names that `group=` takes and their files; a file of the user's own replaces a built-in of its name."""
+def choices(group: str, own: Iterable[Path] | None = None) -> dict[str, Path]:
+    """The names that `group=` takes and their files; a file of the user's own replaces a built-in of its name.
+
+    `own`: the user's own folders, by default those that the environment names.
+    """
     found, inner = {}, [each for each in groups() if each.startswith(f"{group}/")]
-    for folder in (CONF, *own_folders()):
+    for folder in (CONF, *(own_folders() if own is None else own)):
         found |= {
             path.relative_to(folder / group).with_suffix("").as_posix(): path
             for path in (folder / group).rglob("*.yaml")

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from gan_lab import __version__
-from gan_lab.errors import DISK_IS_FULL, ConfigError, GanLabError, ResourceError, is_out_of_memory
+from gan_lab.errors import DISK_IS_FULL, ConfigError, GanLabError, ResourceError, fault_in, is_out_of_memory, told
 from gan_lab.streams import steady
 
 TRAINING = ("train", "resume")  # go on when nobody reads what they say
@@ -47,12 +47,12 @@ def main(argv: list[str] | None = None) -> int:
             print(f"gan-lab: {error.filename!r} cannot be used: {error.strerror}.", file=sys.stderr)
             return ConfigError.exit_code if error.errno == errno.ENAMETOOLONG else ResourceError.exit_code
         if error.errno not in DISK_IS_FULL:
-            return bug(error)
+            return bug(error, debug)
         print("gan-lab: The disk is full. Free some space, or choose another place with run.root=...", file=sys.stderr)
         return ResourceError.exit_code
     except Exception as error:
         if debug or not is_out_of_memory(error):
-            return bug(error)
+            return bug(error, debug)
         print("gan-lab: Out of memory. Ask for less at once, such as a smaller n=...", file=sys.stderr)
         return ResourceError.exit_code
 
@@ -66,32 +66,16 @@ def escaped(error: UnicodeError) -> tuple[str, int]:
     ), error.end
 
 
-def bug(error: Exception) -> int:
-    """Tell of an error that nobody foresaw: whose it is, gan-lab's or that of a package of the user's own."""
-    traceback.print_exc()
-    if place := not_ours(error):
-        print(f"gan-lab: {type(error).__name__} in {place}, which is no part of gan-lab.", file=sys.stderr)
+def bug(error: Exception, debug: bool = False) -> int:
+    """Tell of an error that nobody foresaw: whose it is, gan-lab's or that of the user's own code."""
+    is_theirs = bool(fault_in(error))
+    if debug or not is_theirs:
+        traceback.print_exc()
+    if is_theirs:
+        print(f"gan-lab: {told(error)}. That code is no part of gan-lab; --debug shows all calls.", file=sys.stderr)
         return ConfigError.exit_code
     print("gan-lab: this is a bug; please report it with the lines above.", file=sys.stderr)
     return 1
-
-
-def not_ours(error: Exception) -> str:
-    """File and line of the user's own package in which an error arose, or nothing.
-
-    Asked is the last call that is of gan-lab, or of a file that no installation put there.
-    """
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}, line {error.lineno}"
-    homes = {str(Path(path).resolve()) for path in (sys.prefix, Path(os.__file__).parent)}
-    ours = str(Path(__file__).parent)
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        file = str(Path(frame.filename).resolve())
-        if file.startswith(ours):
-            return ""
-        if Path(file).is_file() and "site-packages" not in file and not any(file.startswith(home) for home in homes):
-            return f"{frame.filename}, line {frame.lineno} ({frame.name})"
-    return ""
 
 
 def dispatch(argv: list[str]) -> int | None:

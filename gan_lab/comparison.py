@@ -12,6 +12,7 @@ from typing import Any
 from gan_lab.choices import find_run
 from gan_lab.errors import CheckpointError
 from gan_lab.nested import everywhere
+from gan_lab.sides import better
 from gan_lab.stored import (
     CONFIG,
     RECORD,
@@ -29,9 +30,6 @@ from gan_lab.stored import (
 ENDED = ("finished", "stopped", "diverged", "failed")
 REPORT = "evaluation/"  # stands before the figures of `gan-lab evaluate`, which are not those of the training
 EXACT = "exact/"
-HIGHER = {"coverage", "density", "good_share", "label_accuracy", "least_class_share", "modes", "precision", "psnr",
-          "quality", "recall", "score", "ssim"}  # fmt: skip
-LOWER = {"distance", "fid", "kid", "l1", "reverse_kl"}  # of what stands in neither, as a loss, no side is better
 ELSEWHERE = {"root", "path", "cache", "download"}  # where a dataset lies, which changes no figure
 NO_BATCH_NORM = ("batch_norm", "none")  # networks without it are in eval mode as well, and may be compared
 FOUND = ("version", "device", "devices", "precision")  # what a configuration leaves to the machine
@@ -173,12 +171,6 @@ def note(run, name, value, step):
     side = better(name)
     if side and math.isfinite(value) and (name not in run.best or side * value > side * run.best[name][0]):
         run.best[name] = value, step
-
-
-def better(name: str) -> int:
-    """1 where more is better, -1 where less is, 0 where neither is known."""
-    word = name.removeprefix(REPORT).removeprefix(EXACT).partition("/")[0]
-    return 1 if word in HIGHER else -1 if word in LOWER else 0
 
 
 # --- Comparing -------------------------------------------------------------------------------------------------------

@@ -31,15 +31,18 @@ def complaints(parts: Parts) -> list[str]:
 
 
 GIVING = {"source": "degraded", "known_image": "few_labels", "attributes": "shapes"}  # a dataset that has this key
+MADE_OF = ("degraded", "few_labels")  # which are made of any pictures
 
 
 def missing_keys(parts):
     missing = [key for key in parts.game.needs if key not in parts.dataset.gives]
     if missing:
         suited = next((name for key, name in GIVING.items() if key in missing), "digits")
+        has_pictures = suited in MADE_OF and parts.dataset.image_size is not None
+        own = ", with your pictures as dataset.of=NAME" if has_pictures else ""
         yield (
             f"This model needs {' and '.join(missing)} with each sample, and the dataset gives only "
-            f"{', '.join(parts.dataset.gives)}. Choose a dataset that has it, such as dataset={suited}."
+            f"{', '.join(parts.dataset.gives)}. Choose a dataset that has it, such as dataset={suited}{own}."
         )
 
 

@@ -35,9 +35,9 @@ from omegaconf.errors import OmegaConfBaseException
 from omegaconf.resolvers import oc
 
 from gan_lab import guard, schema, stored
-from gan_lab.choices import CONF, groups, meant
+from gan_lab.choices import CONF, choices, groups, meant
 from gan_lab.errors import DISK_IS_FULL, CheckpointError, ConfigError, GanLabError
-from gan_lab.overrides import Line, quoted, tag, written
+from gan_lab.overrides import Line, exists, quoted, tag, written
 from gan_lab.settings import Settings
 
 HELD = ExitStack()  # the lock of the sweep whose jobs this process runs
@@ -300,7 +300,8 @@ def explained(error: Exception) -> ConfigError:
     where = f"in {inside[1]}.yaml: " if inside and inside[1] != "config" else ""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.removesuffix(".yaml").lstrip("/").rpartition("/")
-        if found := re.fullmatch(r"dataset/(.*/.*?)(\.yaml)?", error.missing_cfg_file):
+        found = re.fullmatch(r"dataset/(.*?)(\.yaml)?", error.missing_cfg_file)
+        if found and ("/" in found[1] or exists(found[1])):
             own = f"dataset=folder dataset.path={found[1]}"
             return ConfigError(f"dataset={found[1]} is no dataset; for pictures of your own: {own}")
         options = error.options or offered(group, text)
@@ -383,7 +384,13 @@ OmegaConf.register_new_resolver("gan_lab.name", run_name, replace=True)
 OmegaConf.register_new_resolver("gan_lab.tag", job_tag, replace=True)
 OmegaConf.register_new_resolver("gan_lab.times", lambda a, b: a * b, replace=True)
 OmegaConf.register_new_resolver("gan_lab.plus", lambda a, b: a + b, replace=True)
+OmegaConf.register_new_resolver("gan_lab.groups", lambda: listed_groups(), replace=True)
 OmegaConf.register_new_resolver("gan_lab.choose", lambda key, values: values.get(key), replace=True)
+
+
+def listed_groups() -> str:
+    """Each group with its choices as they are typed: experiment=proof/ema, not experiment/proof=ema."""
+    return "\n".join(f"{group}: {', '.join(choices(group, OwnFolders.folders))}" for group in groups())
 
 
 @contextmanager

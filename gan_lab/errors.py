@@ -1,6 +1,10 @@
 """What can go wrong for a user, each kind with its documented exit code; the message is the whole answer."""
 
 import errno
+import os
+import sys
+import traceback
+from pathlib import Path
 
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -49,3 +53,30 @@ class ResourceError(GanLabError):
     """A device, memory or disk that is not there or not enough."""
 
     exit_code = 6
+
+
+def fault_in(error: Exception) -> str:
+    """File, line and function of the user's own code in which an error arose, and where from there; or nothing.
+
+    The user's own is what neither gan-lab nor an installation put there: the innermost such call counts.
+    """
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}"
+    homes = {str(Path(path).resolve()) for path in (sys.prefix, Path(os.__file__).parent)}
+    ours = str(Path(__file__).parent.resolve())
+    inner = ""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = str(Path(frame.filename).resolve())
+        if file.startswith(f"{ours}{os.sep}"):
+            inner = inner or f", from there in gan_lab{file.removeprefix(ours)}, line {frame.lineno}"
+        elif Path(file).is_file() and "site-packages" not in file and not file.startswith(tuple(homes)):
+            name = "" if frame.name == "<module>" else f" ({frame.name})"
+            return f"{frame.filename}, line {frame.lineno}{name}{inner}"
+    return ""
+
+
+def told(error: Exception) -> str:
+    """An error that no sentence was written for, in a line: its kind, its words and whose code it arose in."""
+    words = " ".join(str(error).split())
+    place = fault_in(error)
+    return f"{type(error).__name__}{words and f': {words}'}{place and f' - in {place}'}"

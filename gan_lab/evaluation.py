@@ -38,6 +38,7 @@ from gan_lab.metrics.store import digest, kept
 from gan_lab.models import Game
 from gan_lab.nested import levels, with_known
 from gan_lab.run import Run
+from gan_lab.stored import counted
 
 EXTRACTORS = ("classifier", "inception", "pixels")
 FIRST_SEED = 20_000_000  # of the latents of a report; far from those that pictures and evaluation in training use
@@ -86,7 +87,7 @@ class Judge:
             return replace(protocol, reference_count=real, samples=fake)
         if kind in ("score", "score_of_real") and self.extractor.splits > 1:
             splits = (self.fake if kind == "score" else self.real).classes.splits
-            return replace(protocol, extractor=f"{protocol.extractor}, {splits} split{'s'[: splits > 1]}")
+            return replace(protocol, extractor=f"{protocol.extractor}, {counted(splits, 'split')}")
         return protocol
 
     @property

@@ -2,6 +2,7 @@
 
 import re
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def read(argv: list[str]) -> Line:
         elif option in WITH_VALUE:
             line.options += [option, value if equals else next_value(option, words)]
         elif word.startswith("-"):
-            raise ConfigError(f"unknown option {option!r}{instead_of(option, value or next(iter(words), '...'))}")
+            raise ConfigError(f"unknown option {option!r}{without_dashes(option, value, words)}")
         elif option == "jobs" and equals:
             line.jobs = number_of_jobs(value)
         else:
@@ -71,14 +72,15 @@ def read(argv: list[str]) -> Line:
     return line
 
 
-def instead_of(option: str, value: str) -> str:
-    """What was probably meant by an option that there is not: the setting of that name, or an option like it."""
-    name = option.lstrip("-").replace("-", "_")
-    if name in Trainer.__dataclass_fields__:
-        name = f"trainer.{name}"
-    elif near := "" if "." in option else meant(option, [*FLAGS, *WITH_VALUE, *OURS]):
+def without_dashes(option: str, value: str, words: Iterable[str]) -> str:
+    """What was probably meant by an option that is none: a setting, with its value, or an option like it."""
+    key = option.lstrip("-").replace("-", "_")
+    places = {name: f"trainer.{name}" for name in Trainer.__dataclass_fields__} | {"lr": "optimizer.lr", "seed": "seed"}
+    if key not in places and not value and (near := meant(option, [*FLAGS, *WITH_VALUE, *OURS])):
         return near
-    return f"; settings are written without dashes: {name}={value}"
+    after = next(iter(words), "")
+    value = value or (after if after and "=" not in after and not after.startswith("-") else "...")
+    return f"; settings are written without dashes: {places.get(key, key)}={value}"
 
 
 def next_value(option, words):

@@ -24,8 +24,8 @@ DIFFERS = "The resumed run will differ from an uninterrupted one."
 def record(config: dict, run_dir: Path, overrides: Sequence[str], dataset: Dataset) -> None:
     """Write what made the run: configuration, overrides (those of a resumed run below), versions and git state.
 
-    Once, at the start, also what a resumed run is held against, and the names that a condition may have. Data that
-    has changed since is said aloud.
+    Once, at the start, also what a resumed run is held against, and the names that a condition may have, with the
+    classes that no picture is of. Data that has changed since is said aloud.
     """
     names = {"label": list(dataset.classes)}
     names |= {"attributes": list(dataset.attribute_names)} if "attributes" in dataset.gives else {}

@@ -140,8 +140,10 @@ class Run:
             if name not in known:
                 there = f"; there are {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"
                 raise ConfigError(f"there is no {kind.removesuffix('s')} {name!r}{meant(name, known) or there}")
-            if kind == "label" and name in start.get("empty", ()):
-                raise ConfigError(f"label={name}: no training image was of this class, so the run knows nothing of it.")
+        empty = start.get("empty", []) if kind == "label" else []
+        for name in (name for name in names if name in empty):
+            there = shortened(", ".join(each for each in known if each not in empty))
+            raise ConfigError(f"label={name}: the run saw no picture of this class, only of {there}.")
         return torch.tensor([float(name in names) for name in known])
 
     def coded(self, latents: Tensor, codes: dict[int, float]) -> Tensor:

@@ -10,6 +10,7 @@ from gan_lab import settings
 from gan_lab.choices import choices, groups, meant
 from gan_lab.errors import ConfigError
 from gan_lab.signatures import OURS, Parameter, Signature, find, is_number, is_whole, look_here, signature
+from gan_lab.stored import yaml_of
 
 GAP = "(to be given)"  # stands for a value that must be given; it is reported once, where it is missing
 PARTS = ("dataset", "model", "loss", "optimizer")
@@ -54,7 +55,7 @@ class Schema:
     """One configuration and the packages of the user's own that it may name."""
 
     def __init__(self, config: dict[str, Any]):
-        self.config = config
+        self.config, self.said = config, set()
         trust = config.get("trust")
         named = [name for name in trust if isinstance(name, str)] if isinstance(trust, list) else []
         self.packages = (*OURS, *named)
@@ -147,7 +148,10 @@ class Schema:
             for name in halves:
                 yield f"{key}.{name} has no _target_, the class that it builds{choice(name)}"
         else:
-            yield f"{key}={shown(value)} must be {kind.words}{self.remedy(key.rpartition('.')[2], value, kind.words)}"
+            remedy = self.remedy(key.rpartition(".")[2], value, kind.words)
+            if value is not None or remedy not in self.said:  # one lack of the dataset leaves several settings empty
+                yield f"{key}={shown(value)} must be {kind.words}{remedy}"
+            self.said |= {remedy} if remedy else set()
 
     def remedy(self, name: str, value: Any, words: str) -> str:
         """What to write instead, where that is plain: 1e4 is a float, though it looks whole; points have no size."""
@@ -177,6 +181,10 @@ class Schema:
         """What was probably meant: a word like it in its own place, the same word in another, or what there is."""
         if near := meant(name, known):
             return near.replace("'", f"'{prefix}", 1)
+        group = prefix.rstrip(".")
+        takers = [each for each, file in choices(group).items() if name in yaml_of(file)] if group in PARTS else []
+        if takers:
+            return f"; this {group} does not take it; {', '.join(takers)} do{'es'[: 2 * (len(takers) == 1)]}"
         groups = ((group, self.config.get(group)) for group in ("trainer", *PARTS, "run"))
         others = [f"{group}.{name}" for group, values in groups if isinstance(values, dict) and name in values]
         others = [key for key in others if key != f"{prefix}{name}"]

@@ -14,7 +14,7 @@ from gan_lab.datasets import Dataset
 from gan_lab.datasets.base import chosen
 from gan_lab.distributed import World
 from gan_lab.ema import Ema
-from gan_lab.errors import CheckpointError, ConfigError, DivergedError
+from gan_lab.errors import CheckpointError, ConfigError, DivergedError, fault_in
 from gan_lab.evaluator import evaluator_of
 from gan_lab.hparams import main_settings
 from gan_lab.loader import Loader
@@ -35,6 +35,7 @@ from gan_lab.player import Player, Seat
 from gan_lab.record import record
 from gan_lab.schedule import rate_of
 from gan_lab.settings import Trainer as Settings
+from gan_lab.stored import counted
 from gan_lab.trainer import Trainer
 from gan_lab.transfer import start_from
 from gan_lab.watch import SYMPTOMS, Diversity, Watch
@@ -175,7 +176,7 @@ def catch_up(trainer: Trainer, shows: Sequence[Spared], book: Logbook) -> None:
 def dry_run(config: dict) -> None:
     """Compose, build and take two steps on the real data; print what a run would be, and write nothing."""
     settings = Settings(**config["trainer"])
-    device = device_of(settings)
+    device, size = device_of(settings), device_count(settings)
     tune_process(settings, device, 1)
     unpacked = {**config, "dataset": with_known(config["dataset"], cache="never")}  # packs would be written
     trainer, dataset = assemble(unpacked, World(0, 1, device))
@@ -183,8 +184,7 @@ def dry_run(config: dict) -> None:
     seconds = rehearse(trainer, rounds=2)
     game = trainer.game
     print(opening(config, trainer, dataset, seconds))
-    if device_count(settings) > 1:
-        print(f"This is one process; the run has {device_count(settings)}, each with its share of the batch.")
+    print(f"This was measured in one process; a training starts {size}.") if size > 1 else None
     print(f"\n{'network':<24}{'player':<16}{'parameters':>12}")
     for player, networks in game.players.items():
         for name in networks:
@@ -316,7 +316,9 @@ def rehearse(trainer: Trainer, rounds: int = 3) -> float:
         if known is not error:
             raise known from error
         if "shape" in str(error) or "size" in str(error):
-            raise ConfigError(f"The parts do not fit together: {str(error).splitlines()[0]}") from error
+            place = fault_in(error)
+            first = str(error).splitlines()[0]
+            raise ConfigError(f"The parts do not fit together: {first}{place and f' - in {place}'}") from error
         raise
     trainer.forget()
     trainer.load_state_dict(before)
@@ -357,15 +359,17 @@ def opening(config: dict, trainer: Trainer, dataset: Dataset, seconds: float | N
     settings = Settings(**config["trainer"])
     world = trainer.world
     place = "resident" if trainer.loader.resident else "streamed"
-    count = torch.get_num_threads()
-    threads = f", {count} thread{'s'[: count > 1]}" if world.device.type == "cpu" else ""
+    threads = f", {counted(torch.get_num_threads(), 'thread')}" if world.device.type == "cpu" else ""
     devices = f"{world.size} x {world.device.type}" if world.size > 1 else str(world.device)
-    bounds = [f"{trainer.total:,} steps"] if trainer.total else []
-    goal = " or ".join(bounds + ([f"{settings.max_minutes:g} minutes"] if settings.max_minutes else []))
+    images, minutes = counted(trainer.loader.images, "image"), settings.max_minutes
+    time = [f"{minutes:g} minute{'s'[: minutes != 1]}"] if minutes else []
     if trainer.step:
-        goal = f"{goal} from step {trainer.step:,} on"
+        ends = ([f"to {trainer.total:,}"] if trainer.total else []) + [f"for {each} in all" for each in time]
+        goal = f"from step {trainer.step:,} {' or '.join(ends)}, each of {images},"
+    else:
+        goal = f"for {' or '.join(([counted(trainer.total, 'step')] if trainer.total else []) + time)} of {images}"
     how = f"{precision_name(trainer.amp)}{threads}, {place} data"
-    line = f"Training for {goal} of {trainer.loader.images} images on {devices} ({how})"
+    line = f"Training {goal} on {devices} ({how})"
     if seconds is None or not trainer.total:
         return line + "."
     left = seconds * (trainer.total - trainer.step)
@@ -416,8 +420,9 @@ def closing(run_dir: Path, trainer: Trainer, settings: Settings, judging: float 
     grids = sorted((run_dir / "samples").glob("step-*.png"))
     judged = f", {judging:.1%} of it for evaluation" if judging else ""
     takes_files = bool(trainer.game.translators) and trainer.game.known.shape[1] in (1, 3)
+    done = f"{counted(trainer.step, 'step')}, {counted(trainer.images, 'image')}"
     lines = [
-        f"Finished: {trainer.step:,} steps, {trainer.images:,} images in {duration(trainer.seconds)}{judged}.",
+        f"Finished: {done} in {duration(trainer.seconds)}{judged}.",
         f"  samples      {shown(grids[-1])}" if grids else "",
         f"  the training {shown(run_dir / 'progress.gif')}" if grids else "",
         f"  curves       {typed('tensorboard')} --logdir {shown(run_dir.parent)}",

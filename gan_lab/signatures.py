@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_lab.choices import meant
-from gan_lab.errors import ConfigError
+from gan_lab.errors import ConfigError, fault_in
 
 OURS = tuple(f"gan_lab.{part}" for part in ("models", "networks", "losses", "datasets", "metrics")) + ("torch.optim",)
 
@@ -95,7 +95,8 @@ def class_of(target: str, packages: Iterable[str]) -> type:
     try:
         thing = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise ImportError(f"_target_={target} cannot be found: {error}.") from error
+        place = fault_in(error)
+        raise ImportError(f"_target_={target} cannot be found: {error}{place and f' - in {place}'}.") from error
     if not isinstance(thing, type) or not within(thing.__module__, packages):
         raise LookupError(target)
     return thing

@@ -45,6 +45,11 @@ def shortened(text: str, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """`1 thread`, `2,000 threads`."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def folders_with(root: Path, *names: str) -> list[Path]:
     """The folders below `root` that hold a file of one of these names; ConfigError where there are too many."""
     found = []

@@ -13,6 +13,7 @@ from gan_lab.datasets.base import chosen
 from gan_lab.datasets.points import density
 from gan_lab.loader import Loader
 from gan_lab.machine import free_memory
+from gan_lab.stored import counted
 
 WHOLE_BYTES = 1 << 30  # a larger set is judged by a sample
 SAMPLE = 20_000
@@ -83,11 +84,11 @@ class Found:
             yield f"beside each sample: {name}{f' of {list(shape)}' if shape else ''}"
         if self.copies:
             pairs = listed(f"{i} = {j}" for i, j in self.copies)
-            yield f"warning: {len(self.copies):,} pictures are exact copies of an earlier one: {pairs}"
+            yield f"warning: {are(self.copies, 'exact copies', 'an exact copy')} of an earlier one: {pairs}"
         elif self.is_image:
             yield "no exact copies"
         if self.flat:
-            yield f"warning: {len(self.flat):,} pictures are of nearly one colour: {listed(map(str, self.flat))}"
+            yield f"warning: {are(self.flat, 'of nearly one colour')}: {listed(map(str, self.flat))}"
 
 
 def balance(dataset: Dataset) -> Iterator[str]:
@@ -138,6 +139,11 @@ def plot(points: Tensor) -> np.ndarray:
     sheet.frame(pictures.ticks_of(extent), pictures.ticks_of(extent))
     sheet.dots(points[:, :2], pictures.BLUE, radius=1.8, opacity=130)
     return sheet.pixels()
+
+
+def are(found: list, many: str, one: str | None = None) -> str:
+    """`1 picture is an exact copy`, `2 pictures are exact copies`."""
+    return f"{counted(len(found), 'picture')} {f'is {one or many}' if len(found) == 1 else f'are {many}'}"
 
 
 def numbers(values: Tensor) -> str:

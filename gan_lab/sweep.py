@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import shlex
 import sys
 import time
 import traceback
@@ -13,12 +12,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from gan_lab.choices import CONFIG, typed
-from gan_lab.commands.ls import columns, main_values
+from gan_lab.choices import CONFIG, shown, typed
+from gan_lab.commands.ls import columns, main_values, terminal, widths
 from gan_lab.config import Job
-from gan_lab.errors import CheckpointError, GanLabError, ResourceError
+from gan_lab.errors import CheckpointError, ConfigError, GanLabError, ResourceError, fault_in, told
 from gan_lab.lock import LOCK
-from gan_lab.stored import MARK, RECORD, committed, folders_with, record_of, replacing, summary_of
+from gan_lab.sides import better
+from gan_lab.stored import MARK, RECORD, committed, folders_with, record_of, replacing, status_of, summary_of
 
 ERROR = "error.txt"
 KEPT = {RECORD, ".hydra", LOCK, MARK}  # what belongs to a job, not to one attempt at it
@@ -48,17 +48,18 @@ def attempt(job: Job, train: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         record(job, status="interrupted", seconds=time.monotonic() - start)
         raise
     except Exception as error:
-        code = error.exit_code if isinstance(error, GanLabError) else 1
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        is_known = isinstance(error, GanLabError)
+        code = error.exit_code if is_known else ConfigError.exit_code if fault_in(error) else 1
+        reason = f"{type(error).__name__}: {error}".splitlines()[0] if is_known else told(error)
         record(job, status="failed", seconds=time.monotonic() - start, error=reason, code=code)
         (job.run_dir / ERROR).write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
-        print(f"gan-lab: job {job.number} failed: {error or type(error).__name__}", file=sys.stderr)
+        print(f"gan-lab: job {job.number} failed: {error if is_known else reason}", file=sys.stderr)
         return {"status": "failed", "code": code}
-    record(job, **told(summary))
+    record(job, **told_of(summary))
     return summary
 
 
-def told(summary: dict[str, Any]) -> dict[str, Any]:
+def told_of(summary: dict[str, Any]) -> dict[str, Any]:
     """What the record of a job takes from the summary of its run."""
     told = {name: summary[name] for name in ("status", "seconds")} | {"metrics": main_values(summary)}
     return told | ({"code": 128 + summary["signal"]} if summary["status"] == "stopped" else {})
@@ -106,33 +107,39 @@ def end_sweep(place: Path) -> None:
         found = ", ".join(f"{number} of {len(rows)} jobs {status}" for status, number in counts.items())
         error = GanLabError(
             f"{found}; error.txt or log.txt in the directory of each says why\n"
-            f"  to run what is missing: {typed('gan-lab')} resume {shlex.quote(str(place))}"
+            f"  to run what is missing: {typed('gan-lab')} resume {shown(place)}"
         )
         codes = {entry.get("code", 1) for entry in missing}
         error.exit_code = codes.pop() if len(codes) == 1 else 1
         raise error
-    there = shlex.quote(str(place))
-    print(f"  compare  {typed('gan-lab')} compare {there}")
-    print(f"  evaluate {typed('gan-lab')} evaluate {there}")
+    there, gan_lab = shown(place), typed("gan-lab")
+    print(f"  evaluate {gan_lab} evaluate {there}\n  compare  {gan_lab} compare {there}")
     print(f"  curves   {typed('tensorboard')} --logdir {there}")
 
 
 def table(place: Path) -> list[dict[str, Any]]:
     """The jobs of a sweep with the settings that differ, printed in columns and written to sweep.csv."""
-    found = list(entries(place).values())
+    found = [{**entry, "status": status_of(folder, entry)} for folder, entry in entries(place).items()]
     names = list(dict.fromkeys(name for entry in found for name in entry.get("metrics", {})))
     common = shared([entry["overrides"] for entry in found])
-    rows = [["job", "status", "seconds", *names, "settings", "error"]]
-    for entry in found:
-        numbers = [entry.get("seconds"), *(entry.get("metrics", {}).get(name) for name in names)]
-        cells = ["" if number is None else f"{number:.4g}" for number in numbers]
-        settings = " ".join(word for word in entry["overrides"] if word not in common)
-        rows.append([str(entry["job"]), entry["status"], *cells, settings, entry.get("error", "")])
+    differ = [" ".join(word for word in entry["overrides"] if word not in common) for entry in found]
 
-    # Print and write the same
-    columns(rows)
+    def rows(names):
+        lines = [["job", "status", "seconds", "settings", *names, "error"]]
+        for entry, settings in zip(found, differ, strict=True):
+            cells = ["" if n is None else f"{n:.4g}" for n in (entry.get("metrics", {}).get(name) for name in names)]
+            seconds = f"{entry['seconds']:.4g}" if "seconds" in entry else ""
+            lines.append([str(entry["job"]), entry["status"], seconds, settings, *cells, entry.get("error", "")])
+        return lines
+
+    # Print what a terminal holds, figures that have a better side before losses, and write all of it
+    most, kept = terminal(), sorted(names, key=lambda name: not better(name)) if terminal() else names
+    while most and kept and sum(wide + 2 for wide in widths(rows(kept))[:-1]) > most:
+        kept = kept[:-1]
+    wrong = any(entry.get("error") for entry in found)
+    columns(rows(kept) if wrong else [row[:-1] for row in rows(kept)], most)
     with (place / "sweep.csv").open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        csv.writer(file).writerows(rows)
+        csv.writer(file).writerows(rows(names))
     return found
 
 
@@ -169,7 +176,7 @@ def settled(folder: Path) -> dict[str, Any]:
     except CheckpointError:  # its checkpoints tell how far it came
         summary = {}
     if entry["status"] != "finished" and summary.get("status") == "finished":  # resumed alone, or killed just then
-        record(job, **told(summary))
+        record(job, **told_of(summary))
     elif entry["status"] == "running":
         record(job, status="killed", error="its process is gone", code=1)
     return read(folder)

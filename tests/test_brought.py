@@ -437,7 +437,7 @@ def test_sizes_of_a_folder_are_those_of_files_from_all_of_it(tmp_path):
     for i in range(194):
         (tmp_path / f"{i:03}.png").parent.mkdir(exist_ok=True)
         Image.new("RGB", (8, 8 + i % 2)).save(tmp_path / f"{i:03}.png")
-    assert "100 files looked at: " in (said := folder(tmp_path).describe())
+    assert "100 of 194 files looked at: " in (said := folder(tmp_path).describe())
     assert "8 x 8 (" in said and "9 x 8 (" in said
 
 
@@ -558,4 +558,4 @@ def test_a_class_without_images_is_not_drawn(tmp_path, capsys, monkeypatch):
     quick = ["trainer.steps=1", "trainer.batch_size=4", "trainer.threads=1", "trainer.evaluate_every=null"]
     assert main(["train", "model=cgan", *data, *quick, "hydra.run.dir=run"]) == 0
     assert main(["sample", "run", "label=1", "n=2"]) == 0 and main(["sample", "run", "label=0", "n=2"]) == 2
-    assert "no training image was of this class" in capsys.readouterr().err
+    assert "the run saw no picture of this class" in capsys.readouterr().err

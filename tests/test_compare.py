@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from gan_lab.cli import main
+from gan_lab.sides import better
 
 LOSS = "loss/generator/adversarial"
 
@@ -82,7 +84,7 @@ def test_runs_that_differ_only_in_their_seed_get_a_mean_and_a_deviation(capsys):
 def test_only_what_differs_between_groups_is_said(capsys):
     made("a0", 0), made("a1", 1), made("b", 0, loss="Wasserstein")
     lines = compared(capsys, "outputs")
-    told = {line.split()[0]: line.split()[-1] for line in lines[1:] if line.startswith("outputs")}
+    told = {line.split()[0]: line.split()[4] for line in lines[1:] if line.startswith("outputs")}
     assert told == {"outputs/a0": "loss=hinge", "outputs/a1": "loss=hinge", "outputs/b": "loss=wasserstein"}
     assert not any("steps=30" in line or "seed=" in line for line in lines)
 
@@ -90,7 +92,7 @@ def test_only_what_differs_between_groups_is_said(capsys):
 def test_what_nobody_typed_is_said_too(capsys):
     made("a", version="0.1.0"), made("b", version="0.2.0")
     lines = compared(capsys, "outputs")
-    assert lines[1].endswith("version=0.1.0") and lines[2].endswith("version=0.2.0")
+    assert [line.split()[4] for line in lines[1:3]] == ["version=0.1.0", "version=0.2.0"]
     assert not any("mean" in line for line in lines)
 
 
@@ -193,6 +195,65 @@ def test_csv_has_a_column_for_each_number_and_takes_no_files_place(capsys, tmp_p
     assert float(first["exact/quality last"]) == 0.5 and float(second["exact/quality best"]) == 0.7
     assert float(first["exact/quality last mean"]) == pytest.approx(0.6) and second["finished seeds"] == "2"
     assert float(first["exact/quality last deviation"]) == pytest.approx(0.1414, abs=1e-3)
+
+
+def best_of(head, line, title, marked):
+    """Whether the cell below a title ends as the best of its column does."""
+    at = head.index(title)
+    return line[at:].split("  ")[0].endswith(marked)
+
+
+def test_the_best_value_of_a_column_is_marked_and_only_a_terminal_gets_colours(capsys, monkeypatch):
+    made("a", values=(0.3,)), made("b", loss="Wasserstein", values=(0.8,)), made("c", loss="Logistic", values=(0.8,))
+    made("d", loss="Hinge", values=(0.1,), status="diverged", metrics={"exact/quality": math.nan})
+    head, *lines = compared(capsys, "outputs")
+    marks = {line.split()[0]: best_of(head, line, "exact/quality last", "*") for line in lines[:4]}
+    assert marks == {"outputs/a": False, "outputs/b": True, "outputs/c": True, "outputs/d": False}
+    assert not any("\033" in line for line in lines)
+    assert sum("**0.8**" in line for line in compared(capsys, "outputs", "markdown=true")) == 2
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert sum("\033[32m0.8*" in line for line in compared(capsys, "outputs")) == 2
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not any("\033" in line for line in compared(capsys, "outputs"))
+
+
+def test_of_a_distance_the_least_is_the_best_and_of_equal_ones_none(capsys):
+    made("a", **judged(9.0)), made("b", loss="Wasserstein", **judged(4.0))
+    head, *lines = compared(capsys, "outputs")
+    assert [best_of(head, line, "evaluation/fid/classifier", "4*") for line in lines[:2]] == [True, False]
+    made("c/a"), made("c/b", loss="Wasserstein")
+    assert not any("*" in line for line in compared(capsys, "outputs/c"))
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120, 200])
+def test_no_line_is_wider_than_the_terminal_and_what_is_left_out_is_said(capsys, monkeypatch, columns):
+    for name, loss, seed in (("a", "Hinge", 0), ("a1", "Hinge", 1), ("b", "Wasserstein", 0)):
+        others = {f"exact/{word}": {"value": 0.5, "step": 30, "protocol": {}} for word in ("modes", "good_share")}
+        made(f"a_sweep_of_some_name/{name}_loss", seed, loss, figures=others, metrics=dict.fromkeys(others, 0.5))
+    whole = compared(capsys, "outputs")
+    assert max(map(len, whole)) > 120, "a pipe gets whole lines"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
+    lines = compared(capsys, "outputs")
+    assert max(map(len, lines[: lines.index("")])) <= columns
+    assert "exact/" in str(lines) and ("all=true" in lines[-1]) == ("in outputs/a_sweep_of_some_name:" in lines[0])
+    heads = [line for line in lines if line.startswith("run ")]
+    assert [heads[0].index(word) for word in ("status", "step", "setting", "exact/")] == sorted(
+        heads[0].index(word) for word in ("status", "step", "setting", "exact/")
+    )
+    assert [len(line) for line in compared(capsys, "outputs", "markdown=true")] == [
+        len(line) for line in compared(capsys, "outputs", "markdown=true", "all=true")
+    ]
+
+
+def test_evaluator_and_comparison_agree_on_the_side_of_a_figure():
+    from gan_lab.metrics import lower_is_better
+
+    names = ("fid/pixels", "kid", "l1/pairs", "exact/distance", "exact/reverse_kl", "psnr/pairs", "exact/quality")
+    assert [lower_is_better(name) for name in names] == [better(name) < 0 for name in names]
+    assert better("evaluation/exact/distance") == -1 and better("l1_of_source/truth") == better(LOSS) == 0
 
 
 def test_markdown_is_printed_or_written(capsys, tmp_path):

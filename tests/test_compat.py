@@ -53,8 +53,12 @@ LABELLED = ["model=gan", "dataset=ring8", "model._target_=test_compat.Labelled",
 def test_a_model_that_needs_labels_complains_about_points():
     said = complaint(*LABELLED)
     assert said.startswith("This model needs label with each sample, and the dataset gives only image.")
-    assert complaint("model=sgan", "dataset=digits").endswith("such as dataset=few_labels.")
-    assert complaint("model=pix2pix", "dataset=digits").endswith("such as dataset=degraded.")
+    assert complaint("model=sgan", "dataset=digits").endswith(
+        "such as dataset=few_labels, with your pictures as dataset.of=NAME."
+    )
+    assert complaint("model=pix2pix", "dataset=digits").endswith(
+        "such as dataset=degraded, with your pictures as dataset.of=NAME."
+    )
     assert "dataset=" in said
 
 

@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
@@ -601,15 +600,25 @@ def test_a_hidden_truth_is_told_beside_what_the_source_differs_by(tmp_path):
     assert {"l1/truth", "l1/way_back"} <= figures.keys() and "l1/pairs" not in figures
 
 
-def test_a_sweep_is_evaluated_job_by_job_and_what_is_not_finished_is_left_out(tmp_path, monkeypatch, capsys):
+# ---- a directory of runs --------------------------------------------------------------------------------------------
+
+
+def test_each_finished_run_of_a_sweep_is_evaluated_and_the_others_are_named(run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = ["model=gan", "dataset=ring8", "trainer.steps=2", "trainer.threads=1", "trainer.evaluate_every=null"]
-    assert main(["train", "-m", *words, "seed=0,1,2", "hydra.sweep.dir=sweep"]) == 0
-    capsys.readouterr()
-    lost = next(Path("sweep").glob("2*")) / "job.json"
-    lost.write_text(lost.read_text().replace('"finished"', '"killed"'))
-    assert main(["evaluate", "sweep", "n=100"]) == 0
-    out = capsys.readouterr().out
-    assert "killed, so it is left out" in out and out.count("Written to") == 2
-    assert "evaluation/exact/quality" in out, "a table of all"
-    assert sum("evaluation" in json.loads(file.read_text()) for file in Path("sweep").glob("*/summary.json")) == 2
+    for name in ("a", "b", "c", "killed"):
+        shutil.copytree(run, tmp_path / "sweep" / name)
+    shutil.rmtree("sweep/b/checkpoints")
+    told = read_json(tmp_path / "sweep/killed/summary.json") | {"status": "running"}
+    (tmp_path / "sweep/killed/summary.json").write_text(json.dumps(told))
+    code = main(["evaluate", "sweep", "n=40", "extractor=pixels"])
+    out, err = capsys.readouterr()
+    assert code == 4 and "1 run of 3 could not be evaluated" in err
+    assert "left out: sweep/killed: killed" in out and "sweep/c  (3 of 3)" in out and "not evaluated: " in out
+    judged = [name for name in "abc" if (tmp_path / f"sweep/{name}/evaluations.csv").exists()]
+    assert judged == ["a", "c"] and not (tmp_path / "sweep/killed/evaluations.csv").exists()
+    (head,) = [line for line in out.splitlines() if line.startswith("run ")]
+    assert "evaluation/fid/pixels" in head
+    shutil.rmtree("sweep/b"), shutil.rmtree("sweep/killed")
+    assert main(["evaluate", "sweep", "n=40", "extractor=pixels"]) == 0
+    shutil.rmtree("sweep/a"), shutil.rmtree("sweep/c/checkpoints")
+    assert main(["evaluate", "sweep"]) == 4 and main(["evaluate", "."]) == 4

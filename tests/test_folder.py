@@ -614,3 +614,9 @@ def test_two_thousand_mixed_pictures_train(tmp_path, capsys):
     code, said, files = trained(mixed(tmp_path / "many", count=2000), tmp_path, capsys, "dataset.cache=always")
     assert code == 0, said
     assert "step-00000005.pt" in files
+
+
+def test_files_that_cannot_be_read_are_among_those_that_were_looked_at(tmp_path):
+    fill(tmp_path, count=4)
+    (tmp_path / "class 0" / "broken.png").write_bytes(b"none")
+    assert "; 5 files looked at: 9 x 12 (4); RGB (4); 1 cannot be read" in of(tmp_path).describe()

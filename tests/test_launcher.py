@@ -473,7 +473,7 @@ def test_a_sweep_of_eight_with_one_failed_and_one_killed_is_completed_by_resume(
     assert [row["status"] for row in rows(place)] == ["finished"] * 8
     assert {i: times(folders[i]) for i in before} == before
     assert [summary(folder)["step"] for folder in folders] == [30] * 8
-    assert "Training for 30 steps from step 20 on" in (folders[5] / "log.txt").read_text()
+    assert "Training from step 20 to 30, each of " in (folders[5] / "log.txt").read_text()
     assert "planted" in (folders[2] / "attempt" / "error.txt").read_text() and not (folders[2] / "error.txt").exists()
     code, said = end(start("resume", str(place)))
     assert code == 0 and "All 8 jobs are finished." in said

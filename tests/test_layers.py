@@ -10,7 +10,7 @@ import gan_lab
 
 PACKAGE = Path(gan_lab.__file__).parent
 
-BOTTOM = {"errors", "noise", "pictures", "schedule", "settings", "stored"}
+BOTTOM = {"errors", "noise", "pictures", "schedule", "settings", "sides", "stored"}
 ZERO = {"networks", "losses", "datasets", "metrics"}
 TWO = {"player", "loader", "ema", "checkpoint", "logbook", "distributed"}
 MAY_IMPORT = {  # parts of gan_lab; a module that is not listed is of the top layer and may import all
@@ -18,6 +18,7 @@ MAY_IMPORT = {  # parts of gan_lab; a module that is not listed is of the top la
     "errors": set(),
     "noise": set(),
     "schedule": set(),
+    "sides": set(),
     "pictures": {"errors"},
     "settings": {"errors"},
     "stored": {"errors"},

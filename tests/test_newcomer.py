@@ -294,3 +294,46 @@ def test_each_row_says_a_figure_with_its_protocol_or_that_none_was_read():
     for name, paper, figure, expected in rows:
         assert re.search(r"\[.+\]\(http|section|algorithm|figure", paper), name
         assert figure.strip() and re.search("not trained here|here:", expected), name
+
+
+# ---- what is said ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "step", "says"),
+    [
+        (["trainer.steps=1", "trainer.batch_size=1"], 0, "Training for 1 step of 1 image on cpu (fp32, 1 thread, "),
+        (["trainer.steps=8"], 0, "Training for 8 steps of 8 images on cpu "),
+        (["trainer.steps=8"], 6, "Training from step 6 to 8, each of 8 images, on cpu "),
+        (
+            ["trainer.steps=8", "trainer.max_minutes=1"],
+            6,
+            "Training from step 6 to 8 or for 1 minute in all, each of 8 ",
+        ),
+        (["trainer.steps=null", "trainer.max_minutes=3"], 0, "Training for 3 minutes of 8 images on cpu "),
+    ],
+)
+def test_the_first_line_of_a_training_counts_in_plain_english(words, step, says):
+    config = config_of("model=gan", *words)
+    trainer = trainer_of(config)
+    trainer.step = step
+    assert session.opening(config, trainer, trainer.loader.dataset, 0.1).startswith(says)
+
+
+def test_a_dry_run_asks_for_no_more_devices_than_there_are(capsys):
+    assert cli.main(["train", "dataset=digits", "model=gan", "trainer.device=cpu", "trainer.devices=4096", "-n"]) == 6
+    assert "this machine has" in capsys.readouterr().err
+
+
+def test_a_folder_of_ones_own_in_a_datasets_place_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_pictures").mkdir()
+    for word in ("my_pictures", "./my_pictures", "../my_pictures"):
+        assert cli.main(["train", f"dataset={word}"]) == 2
+        assert f"dataset=folder dataset.path={word}\n" in capsys.readouterr().err
+
+
+def test_help_lists_choices_as_they_are_typed(capsys):
+    assert cli.main(["train", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "experiment/proof" not in out and ", proof/ema, " in out and "\nloss/penalty: dragan, " in out

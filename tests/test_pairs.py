@@ -711,7 +711,9 @@ def test_a_model_that_needs_a_source_is_told_where_there_is_one():
     trained.needs = ("image", "source")
     parts = Parts(dataset, trained, Trainer(**config["trainer"]), {})
     (complaint,) = complaints(parts)
-    assert "needs source" in complaint and complaint.endswith("such as dataset=degraded.")
+    assert "needs source" in complaint and complaint.endswith(
+        "such as dataset=degraded, with your pictures as dataset.of=NAME."
+    )
     parts.dataset = build_dataset(config_of("dataset=degraded"))
     assert complaints(parts) == []
 

@@ -3,6 +3,7 @@
 import ast
 import copy
 import inspect
+import typing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -194,3 +195,19 @@ def test_an_older_configuration_gets_what_is_new(config):
 
 def test_what_conf_says_is_what_the_dataclass_says():
     assert yaml.safe_load(Path(CONF, "trainer/default.yaml").read_text()) == asdict(Trainer())
+
+
+def test_one_lack_of_the_dataset_is_told_once():
+    with pytest.raises(ConfigError) as caught:
+        compose(["model=cgan", "dataset=ring8"])
+    told = str(caught.value).splitlines()
+    assert sum("=null must be" in line for line in told) == 1
+
+
+def test_the_words_that_a_setting_takes_stand_beside_it():
+    """In the YAML of the training loop, which `gan-lab show trainer/default` prints."""
+    text = (CONF / "trainer" / "default.yaml").read_text()
+    lines = {line.partition(":")[0]: line.partition("#")[2] for line in text.splitlines()}
+    for name, kind in typing.get_type_hints(Trainer).items():
+        if typing.get_origin(kind) is typing.Literal:
+            assert [word for word in typing.get_args(kind) if word not in lines[name]] == [], name

@@ -56,8 +56,8 @@ def test_both_pictures_are_played_alike():
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["dataset.num_labelled=25"], "multiple of the 10 classes.*set num_labelled=20"),
-        (["dataset.num_labelled=5000"], "with at most 174 of each: set num_labelled=1740"),
+        (["dataset.num_labelled=25"], "multiple of the 10 classes.*Set dataset.num_labelled=20"),
+        (["dataset.num_labelled=5000"], "with at most 174 of each. Set dataset.num_labelled=1740"),
         (["dataset.of=moving_shapes"], "have no labels"),
     ],
 )

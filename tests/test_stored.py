@@ -154,13 +154,12 @@ def test_figures_that_several_runs_have_come_first_and_fit_the_terminal(run, cap
     shutil.rmtree(run)
     head = said(capsys, "compare", "outputs")[1].splitlines()[0]
     assert "exact/both" in head and "exact/one" not in head
-    assert "1 more figures of these runs: all=true" in said(capsys, "compare", "outputs")[1]
+    assert "left out: 1 more figure of these runs; all=true shows all" in said(capsys, "compare", "outputs")[1]
     whole = said(capsys, "compare", "outputs", "all=true")[1].splitlines()[0]
     assert "exact/both" in whole and "exact/one" in whole
-    from gan_lab.commands import compare
-
-    monkeypatch.setattr(compare, "width", lambda: 80)
-    narrow = said(capsys, "compare", "outputs")[1].splitlines()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = said(capsys, "compare", "outputs")[1].splitlines()[1:]
     assert len(narrow[0]) <= 80 and "exact/both" in narrow[0] and "exact/too" not in narrow[0] and "exact/too" in head
 
 
@@ -320,6 +319,22 @@ def test_a_class_is_asked_for_by_name_when_the_data_is_gone(tmp_path, monkeypatc
     assert said(capsys, "sample", "run", "n=2", "label=dog", "root=elsewhere")[0] == 0
 
 
+def test_a_class_that_no_picture_is_of_gets_a_sentence(tmp_path, monkeypatch, capsys):
+    """Labels 1 ... N leave class 0 empty."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    for i in range(12):
+        pixels = np.random.default_rng(i).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "data" / f"{i}.png")
+    labels = {"labels": [[f"{i}.png", 1 + i % 2] for i in range(12)]}
+    (tmp_path / "data" / "dataset.json").write_text(json.dumps(labels))
+    words = ["dataset=folder", "dataset.path=data", "dataset.image_size=16", "dataset.num_classes=3"]
+    launch.train(config_of("model=cgan", "loss=hinge", *words, *TINY), tmp_path / "run")
+    assert said(capsys, "sample", "run", "n=2", "label=2")[0] == 0
+    code, _, err = said(capsys, "sample", "run", "n=2", "label=0")
+    assert code == 2 and err == "gan-lab: label=0: the run saw no picture of this class, only of 1, 2.\n"
+
+
 def test_a_run_whose_path_has_an_equals_sign_is_analysed(run, capsys):
     run.rename(run.with_name("a=b"))
     assert said(capsys, "analyze", "outputs/a=b", "what=interpolation")[0] == 0
@@ -411,25 +426,40 @@ def test_a_schedule_that_starts_again_from_higher_is_said(tmp_path, capsys):
 
 MINE = """
 from gan_lab.losses import Hinge
-
+{0}
 class Mine(Hinge):
-    def critic_loss(self, *args, **kwargs):
-        raise ArithmeticError("my own mistake")
+    def __init__(self):
+        super().__init__()
+        {1}
+
+    def critic_loss(self, real, fake, noise):
+        {2}
+        return super().critic_loss(real, fake, noise)
 """
+PLANTS = {
+    "importing": (("raise ArithmeticError('my words')", "", ""), 3, "ArithmeticError: my words"),
+    "misspelt": (("import gan_lab_of_nobody", "", ""), 3, "No module named 'gan_lab_of_nobody'"),
+    "building": (("", "raise ArithmeticError('my words')", ""), 7, "ArithmeticError: my words"),
+    "building_a_type": (("", "len(5)", ""), 7, "object of type 'int' has no len()"),
+    "building_a_value": (("", "int('x')", ""), 7, "invalid literal for int()"),
+    "running": (("", "", "raise ArithmeticError('my words')"), 10, "ArithmeticError: my words"),
+    "running_a_shape": (("", "", "fake = fake.view(3, 1000)"), 10, "shape '[3, 1000]' is invalid"),
+    "running_ours": (("", "", "real = None"), 11, "gan_lab/losses/margin.py"),
+}
 
 
-@pytest.mark.parametrize("when", ["running", "importing"])
+@pytest.mark.parametrize("when", PLANTS)
 def test_an_error_in_ones_own_package_is_told_by_its_file_and_line(tmp_path, monkeypatch, capsys, when):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["gan-lab"])
+    plants, line, words = PLANTS[when]
     name = f"mine_{when}"
-    (tmp_path / f"{name}.py").write_text(MINE if when == "running" else f"{MINE}\nraise ArithmeticError('early')\n")
+    (tmp_path / f"{name}.py").write_text(MINE.format(*(plant or "pass" for plant in plants)))
     (tmp_path / "conf" / "loss").mkdir(parents=True)
     (tmp_path / "conf" / "loss" / "mine.yaml").write_text(f"# Mine\n_target_: {name}.Mine\n")
-    words = ["--config-dir", "conf", "loss=mine", f"trust=[{name}]", *TINY, "trainer.threads=1"]
-    capsys.readouterr()
-    code = main(["train", *words])
-    err = capsys.readouterr().err
-    line = 6 if when == "running" else 8
-    assert code == 2 and f"{name}.py, line {line}" in err.splitlines()[-1] and "this is a bug" not in err
+    call = ["train", "--config-dir", "conf", "loss=mine", f"trust=[{name}]", *TINY, "trainer.threads=1"]
+    code, out, err = said(capsys, *call)
+    last = err.splitlines()[-1]
+    assert code == 2 and f"{name}.py, line {line}" in last and words in last and "this is a bug" not in err
+    assert main([*call, "--debug"]) == 2 and "Traceback" in capsys.readouterr().err

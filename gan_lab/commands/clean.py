@@ -11,7 +11,7 @@ from gan_lab.commands.ls import columns
 from gan_lab.errors import CheckpointError, ConfigError, ResourceError
 from gan_lab.lock import held
 from gan_lab.options import parse
-from gan_lab.stored import MARK, is_marked, summary_of
+from gan_lab.stored import MARK, counted, is_marked, summary_of
 from gan_lab.stored import place as path_of
 
 USAGE = """usage: gan-lab clean [RUN ...] [status=...] [older=...] [root=outputs] [yes=true]
@@ -81,11 +81,13 @@ def main(argv: list[str]) -> None:
     # Tell, and remove only what was asked for
     if not options.yes:
         columns([["run", "status", "age", "size"], *(run.row() for run in chosen)])
-        return print(f"{counted(chosen)}, {amount(sum(run.size for run in chosen))}. {remedy(names, options)}")
+        return print(
+            f"{counted(len(chosen), 'run')}, {amount(sum(run.size for run in chosen))}. {remedy(names, options)}"
+        )
     if not (names or statuses or options.older):
         raise ConfigError("yes=true alone would remove every run: name runs, or choose with status=... or older=...")
     freed = [run.size for run in chosen if remove(run, root, is_named=bool(names))]
-    return print(f"removed {counted(freed)}, {amount(sum(freed))} freed.")
+    return print(f"removed {counted(len(freed), 'run')}, {amount(sum(freed))} freed.")
 
 
 def remedy(names: list[str], options: Options) -> str:
@@ -233,10 +235,6 @@ def seconds_of(text: str) -> float:
     if not found:
         raise ConfigError(f"older={text} must be a number with m, h, d or w, for example older=7d.")
     return float(found[1]) * UNITS[found[2]]
-
-
-def counted(runs: list) -> str:
-    return f"{len(runs)} run{'s'[: len(runs) != 1]}"
 
 
 def ago(seconds: float) -> str:

@@ -17,7 +17,7 @@ from gan_lab import __version__
 from gan_lab.choices import choices
 from gan_lab.errors import GanLabError
 from gan_lab.options import parse
-from gan_lab.stored import place
+from gan_lab.stored import counted, place
 
 USAGE = """usage: gan-lab doctor [root=data] [outputs=outputs]
 
@@ -96,7 +96,8 @@ def devices() -> Iterator[str]:
         if device.type == "cpu":
             vectors = torch.backends.cpu.get_cpu_capability()
             memory = f"{free_memory() / GIB:.1f} GiB of memory free"
-            yield f"cpu: {os.cpu_count()} cores, {threads(torch.get_num_threads())}, {vectors}, {memory}; {native}"
+            cores = counted(os.cpu_count() or 1, "core")
+            yield f"cpu: {cores}, {threads(torch.get_num_threads())}, {vectors}, {memory}; {native}"
             continue
         facts, (free, total) = torch.cuda.get_device_properties(device), torch.cuda.mem_get_info(device)
         memory = f"{free / GIB:.1f} of {total / GIB:.1f} GiB free"
@@ -107,7 +108,7 @@ def devices() -> Iterator[str]:
 
 
 def threads(count: int) -> str:
-    return f"{count} thread{'s'[: count > 1]}"
+    return counted(count, "thread")
 
 
 def disk(outputs: Path) -> Iterator[str]:

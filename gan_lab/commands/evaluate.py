@@ -1,23 +1,21 @@
 """Evaluate a run: FID, KID, precision, recall and more, against the test split."""
 
 import csv
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from gan_lab.commands import compare
-from gan_lab.errors import ConfigError, GanLabError, ResourceError
+from gan_lab.choices import shown, typed
+from gan_lab.errors import CheckpointError, ConfigError, GanLabError, ResourceError
 from gan_lab.options import limited, parse
-from gan_lab.stored import place
-from gan_lab.sweep import entries, is_sweep
+from gan_lab.stored import CONFIG, RECORD, counted, folders_with, place
 
 USAGE = """usage: gan-lab evaluate RUN [key=value ...]
-       gan-lab evaluate SWEEP [key=value ...]   each finished job, then a table of all
+       gan-lab evaluate SWEEP [key=value ...]
 
 Compares new samples of the averaged weights with real data: images by features, with the test split if there is one;
 points with their known distribution. Each figure names its protocol. Results go to evaluations.csv and summary.json in
-RUN.
+RUN. Of a sweep, or any directory of runs, each finished run is evaluated in turn, and a table ends the output.
 
   n=10000                how many samples, at most 1,000,000 (stacked digits: 26000)
   reference=test         another split of the data, at most 50,000 images; most published FIDs are those of
@@ -31,6 +29,9 @@ RUN.
   inception=PATH         Inception's weights; by default from the cache, else downloaded
   device=cpu             cpu or cuda
   trust=[mypackage]      packages of your own that the run's configuration names
+
+Exit codes: 0 evaluated, 2 a wrong setting, 3 data that is missing, 4 a run that is not there or cannot be read, 6 a
+place that cannot be written; of a sweep the code of the first run that cannot be evaluated, after all others.
 """
 LEAST = 10  # samples; with fewer there is no neighbourhood to speak of
 
@@ -59,32 +60,21 @@ def main(argv: list[str]) -> int | None:
     if options.n is not None and options.n < LEAST:
         raise ConfigError(f"n={options.n} is too few for an evaluation: set n={LEAST} or more.")
 
-    if not is_sweep(place(argv[0])):
-        return evaluate_run(argv[0], options)
-
-    # Every finished job of a sweep, whatever comes of the others
-    code = 0
-    for folder, entry in entries(place(argv[0])).items():
-        print(f"job {entry['job']}: {' '.join(entry['overrides'])}")
-        if entry["status"] != "finished":
-            print(f"  {entry['status']}, so it is left out")
-            continue
-        try:
-            evaluate_run(folder, options)
-        except GanLabError as error:
-            print(f"gan-lab: job {entry['job']}: {error}", file=sys.stderr)
-            code = error.exit_code
-    compare.main([argv[0]])
-    return code
+    folder = place(argv[0])
+    if not (folder / CONFIG).is_file() and folder.is_dir() and folders_with(folder, CONFIG, RECORD):
+        evaluate_each(folder, options)
+    else:
+        evaluate_run(argv[0], options)
+    return None
 
 
-def evaluate_run(word: str | Path, options: Options) -> None:
-    """Evaluate one run, print its figures and write them down."""
+def evaluate_run(run: str | Path, options: Options) -> None:
+    """Evaluate one run, print its figures and write them to its directory."""
     from gan_lab.evaluation import evaluate
     from gan_lab.run import Run
 
     words = {name: getattr(options, name) for name in ("checkpoint", "weights", "device", "trust")}
-    run = Run(word, **words)
+    run = Run(run, **words)
     if options.root:
         run.moved(options.root)
     weights = place(options.inception) if options.inception else None
@@ -96,6 +86,44 @@ def evaluate_run(word: str | Path, options: Options) -> None:
     except OSError as error:
         raise ResourceError(f"cannot write to {str(run.folder)!r}: {error.strerror}.") from error
     print(where)
+
+
+def evaluate_each(folder: Path, options: Options) -> None:
+    """Evaluate the finished runs below a directory, say which are left out, and end with a table of all figures.
+
+    Raises what the first run that could not be evaluated raised, after all others.
+    """
+    from gan_lab.commands import compare
+    from gan_lab.commands.ls import terminal
+    from gan_lab.comparison import REPORT, columns_of, find, group
+
+    runs, wrong = find([folder])
+    ended = [run.folder for run in runs if run.status == "finished"]
+    left = [f"{shown(run.folder)}: {run.status}" for run in runs if run.status != "finished"]
+    for line in [*left, *wrong.values()]:
+        print(f"left out: {line}")
+    if not ended:
+        raise CheckpointError(f"No run in {str(folder)!r} is finished, so none is evaluated.")
+    errors = []
+    for number, run in enumerate(ended, start=1):
+        print(f"\n{shown(run)}  ({number} of {len(ended)})", flush=True)
+        try:
+            evaluate_run(run, options)
+        except GanLabError as error:
+            errors.append(error)
+            print(f"not evaluated: {error}")
+    if len(errors) == len(ended):
+        raise errors[0]
+    runs, wrong = find([folder])
+    names = dict.fromkeys(name for run in runs for name in run.last if name.startswith(REPORT))
+    columns = columns_of(runs, [*names])
+    judged = compare.Table(compare.sort(group(runs), None, columns), columns, wrong)
+    print()
+    remedy = f"{typed('gan-lab')} compare {shown(folder)} all=true shows all"
+    compare.show(judged, judged.shared().within(terminal()), remedy)
+    if errors:
+        count = f"{counted(len(errors), 'run')} of {len(ended)}"
+        raise type(errors[0])(f"{count} could not be evaluated; the first: {errors[0]}")
 
 
 def table(figures: Sequence) -> str:

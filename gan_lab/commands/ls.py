@@ -1,14 +1,13 @@
 """List what can be chosen (models, losses, datasets, ...) and the runs there are."""
 
-from collections.abc import Collection
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 from gan_lab.choices import choices, description, groups, meant, runs, with_own_folders
 from gan_lab.errors import CheckpointError, ConfigError
 from gan_lab.stored import place, status_of, summary_of
-
-GREEN = "\x1b[32m{}\x1b[0m"
 
 
 def main(argv: list[str]) -> None:
@@ -51,7 +50,7 @@ def list_runs(words):
     if not found:
         print(f"no runs in {root}")
         return
-    columns([["run", "status", "step", "images/s", "metrics"], *(row(run) for run in found)])
+    columns([["run", "status", "step", "images/s", "metrics"], *(row(run) for run in found)], terminal())
 
 
 def row(run: Path) -> list[str]:
@@ -76,12 +75,18 @@ def text(value: Any) -> str:
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def columns(rows: list[list[str]], marked: Collection[tuple[int, int]] = ()) -> None:
-    """Print a table; the cells of these rows and columns in green."""
+def columns(rows: list[list[str]], most: int | None = None) -> None:
+    """Print rows; of lines with more than `most` letters the last cell ends in three dots."""
     wide = widths(rows)
-    for i, row in enumerate(rows):
-        cells = [cell.ljust(width) for cell, width in zip(row, wide, strict=True)]
-        print("  ".join(GREEN.format(cell) if (i, j) in marked else cell for j, cell in enumerate(cells)).rstrip())
+    for row in rows:
+        start = "".join(f"{cell:<{width}}  " for cell, width in zip(row[:-1], wide[:-1], strict=True))
+        left = max(most - len(start), 3) if most else len(row[-1])
+        print(f"{start}{row[-1] if len(row[-1]) <= left else row[-1][: left - 3] + '...'}".rstrip())
+
+
+def terminal() -> int | None:
+    """How many letters a line of the terminal holds; None where nobody reads it there."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def widths(rows: list[list[str]]) -> list[int]:

@@ -93,7 +93,8 @@ def resume_sweep(place: Path, overrides: dict[str, Any], words: list[str], jobs:
             raise ConfigError(f"job {entry['job']}: {error}") from error
         missing.append(sweep.Job(config, folder.absolute(), entry["overrides"], entry["job"], goes_on, words))
     some = f"{len(missing)} of {len(entries)} jobs are missing in {place}"
-    print(some if missing or left else f"All {len(entries)} jobs are finished.")
+    all_done = "The job is finished." if len(entries) == 1 else f"All {len(entries)} jobs are finished."
+    print(some if missing or left else all_done)
 
     at_once = jobs if jobs == "auto" else int(jobs or 1)
     received = pool.run(missing, at_once, place) if missing else None

@@ -9,7 +9,7 @@ from gan_lab.choices import find_run
 from gan_lab.commands.sample import seeds_of
 from gan_lab.errors import CheckpointError, ConfigError, ResourceError
 from gan_lab.options import free, limited, parse
-from gan_lab.stored import place
+from gan_lab.stored import counted, place
 
 USAGE = """usage: gan-lab timelapse RUN [key=value ...]
 
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> None:
         save(frames, path, options.fps)
     except OSError as error:
         raise ResourceError(f"cannot write {str(target)!r}: {error.strerror}; choose a place with out=...") from error
-    return print(f"{path} ({len(frames)} pictures, steps {min(steps):,} to {max(steps):,})")
+    return print(f"{path} ({counted(len(frames), 'picture')}, steps {min(steps):,} to {max(steps):,})")
 
 
 # ---- pictures by step -----------------------------------------------------------------------------------------------
@@ -69,8 +69,8 @@ def sampled(run: Path) -> dict[int, Path]:
     found = sorted((run / "samples").glob("step-*.png"))
     if len(found) < 2:
         raise CheckpointError(
-            f"{run} has {len(found)} sample grids, and a timelapse needs two. The next run makes more with a smaller "
-            "trainer.sample_every; or draw from the kept checkpoints with seeds=0-15."
+            f"{run} has {counted(len(found), 'sample grid')}, and a timelapse needs two. The next run makes more "
+            "with a smaller trainer.sample_every; or draw from the kept checkpoints with seeds=0-15."
         )
     return {int(path.stem.removeprefix("step-")): path for path in found}
 
@@ -82,8 +82,8 @@ def kept(run: Path) -> dict[int, Path]:
     found = checkpoint.committed(run / "checkpoints")[::-1]
     if len(found) < 2:
         raise CheckpointError(
-            f"{run} keeps {len(found)} checkpoints, and a timelapse needs two. Leave out seeds, or train with a larger "
-            "trainer.keep_checkpoints, such as 20."
+            f"{run} keeps {counted(len(found), 'checkpoint')}, and a timelapse needs two. Leave out seeds, or train "
+            "with a larger trainer.keep_checkpoints, such as 20."
         )
     return {int(path.stem.removeprefix("step-")): path for path in found}
 

@@ -75,7 +75,7 @@ class Look:
             if wrong:
                 error = GanLabError(f"{len(wrong)} of {len(jobs)} jobs cannot train.")
                 raise with_code(error, wrong[0] if len(set(wrong)) == 1 else ConfigError.exit_code)
-            print(f"all {len(jobs)} jobs can train")
+            print("the job can train" if len(jobs) == 1 else f"all {len(jobs)} jobs can train")
             return 0
 
         end_with(tell)

@@ -36,10 +36,15 @@ class FewLabels(Dataset):
         check_fact("num_classes", num_classes if num_classes is not None else of.num_classes, of.num_classes)
         each, rest = divmod(num_labelled, of.num_classes)
         least = int(torch.bincount(of.labels, minlength=of.num_classes).min())
+        if not least:
+            empty = of.classes[int(torch.bincount(of.labels, minlength=of.num_classes).argmin())]
+            raise ValueError(
+                f"the class {empty} of dataset.of has no pictures: number the classes from 0, without gaps."
+            )
         if rest or not 0 < each <= least:
             raise ValueError(
                 f"num_labelled={num_labelled} must be a multiple of the {of.num_classes} classes, with at most {least} "
-                f"of each: set num_labelled={min(max(each, 1), least) * of.num_classes}."
+                f"of each. Set dataset.num_labelled={min(max(each, 1), least) * of.num_classes}."
             )
         super().__init__(of.channels, of.image_size, of.labels, of.classes, of.flip)
         self.of, self.seed = of, seed

@@ -23,6 +23,7 @@ from gan_lab.datasets.decode import EXTENSIONS, FULL, POLICY, Unreadable, decode
 from gan_lab.datasets.layout import LISTED, Choice, choose, classes_of, find_list, is_held_out, shorten
 from gan_lab.datasets.source import open_source
 from gan_lab.errors import DataError, ResourceError
+from gan_lab.stored import counted
 
 CHUNK = 64  # images that a thread decodes at a time
 DARK = 4  # times that the values of 16-bit pictures stay below white before that is said
@@ -152,7 +153,7 @@ class Folder(Dataset):
     def describe(self) -> str:
         """Besides the classes, the sizes and modes of up to a hundred files as they lie there."""
         chosen = torch.randperm(len(self), generator=torch.Generator().manual_seed(0))[:100].sort().values
-        sizes, modes, highest = Counter(), Counter(), -1
+        sizes, modes, highest, broken = Counter(), Counter(), -1, 0
         for name in (self.names[i] for i in chosen.tolist()):
             try:
                 data = self.source.read(name, self.most_bytes)
@@ -160,11 +161,16 @@ class Folder(Dataset):
                 if mode.startswith("I"):
                     highest = max(highest, int(np.asarray(opened(data, self.max_pixels)).max()))
             except Unreadable:
-                continue  # named when it is decoded
+                broken += 1  # named when it is decoded
+                continue
             sizes[size] += 1
             modes[mode] += 1
         lines = [super().describe()]
-        lines += [f"from {self.path / self.prefix}; {sizes.total()} files looked at: {count(sizes)}; {count(modes)}"]
+        looked = f"{len(chosen)} of {len(self):,} files" if len(chosen) < len(self) else counted(len(self), "file")
+        there = f"{count(sizes)}; {count(modes)}" if sizes else ""
+        damaged = f"{broken} cannot be read" if broken else ""
+        found = "; ".join(filter(None, (there, damaged)))
+        lines += [f"from {self.path / self.prefix}; {looked} looked at: {found}"]
         if 0 <= highest < self.span[1] / DARK:
             bits = max(1, highest).bit_length()
             lines += [f"warning: 16-bit values end at {highest:,}, nearly black: set dataset.range=[0,{2**bits - 1}]"]

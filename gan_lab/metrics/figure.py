@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-LOWER = ("fid", "kid", "reverse_kl", "l1", "l1_of_source", "distance")  # the better, the lower; all others the higher
+from gan_lab.sides import better
 
 
 @dataclass(frozen=True)
@@ -46,4 +46,4 @@ def called(name: str, extractor: str) -> str:
 
 def lower_is_better(name: str) -> bool:
     """Whether a figure, by its full name, gets better as it falls."""
-    return name.removeprefix("exact/").partition("/")[0] in LOWER
+    return better(name) < 0
