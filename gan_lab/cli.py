@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gan_lab import __version__
 from gan_lab.errors import DISK_IS_FULL, ConfigError, GanLabError, ResourceError, fault_in, is_out_of_memory, told
-from gan_lab.streams import steady
+from gan_lab.streams import filled, steady
 
 TRAINING = ("train", "resume")  # go on when nobody reads what they say
 VERBS = Path(__file__).parent / "commands"  # a file is a verb, the first line of its docstring what it does
@@ -22,6 +22,7 @@ VERBS = Path(__file__).parent / "commands"  # a file is a verb, the first line o
 def main(argv: list[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    filled()
     codecs.register_error("escaped", escaped)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

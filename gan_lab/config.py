@@ -42,6 +42,7 @@ from gan_lab.settings import Settings
 
 HELD = ExitStack()  # the lock of the sweep whose jobs this process runs
 MOST_JOBS = 1000  # of one sweep
+WHERE_IT_WRITES = (errno.EPIPE, errno.EACCES, errno.EPERM, errno.EROFS)  # no errors of the configuration
 FOLDERS = ("gan_lab.datasets.Folder", "gan_lab.datasets.folder.Folder")
 
 
@@ -94,7 +95,7 @@ def follow_hydra(line: Line, train: Callable[[Job], Any]) -> int:
     except ConfigError:
         raise
     except Exception as error:  # a job's errors come in a Stop, so this one is about the configuration
-        is_of_a_file = isinstance(error, OSError) and error.errno in (errno.EPIPE, *DISK_IS_FULL)
+        is_of_a_file = isinstance(error, OSError) and error.errno in (*WHERE_IT_WRITES, *DISK_IS_FULL)
         if wants_traceback or is_of_a_file:
             raise
         raise explained(error) from error

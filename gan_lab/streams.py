@@ -40,6 +40,17 @@ class Steady:
         return getattr(self.stream, name)
 
 
+def filled() -> None:
+    """Put the null device where the caller closed a stream, so that no file of ours takes its number."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
 @contextmanager
 def steady() -> Iterator[None]:
     """Let both streams of this process be steady."""

@@ -164,6 +164,20 @@ def test_a_stream_without_a_reader_falls_silent():
     assert not stream.is_open and stream.write("again") == 5
 
 
+@needs_signals
+def test_streams_that_the_caller_closed_take_nothing_and_end_nothing(tmp_path):
+    """Closed as by `>&- 2>&-`: Python has then no such streams, and the next file opened would get their numbers."""
+    script = (
+        "import os, sys\n"
+        "for number in range(3): os.close(number)\n"
+        "sys.stdin = sys.stdout = sys.stderr = None\n"
+        "from gan_lab.cli import main\n"
+        "code = main(['compare', '.'])\n"
+        "os._exit(code if os.open('file', os.O_CREAT | os.O_RDWR) > 2 else 99)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], cwd=tmp_path).returncode == 4
+
+
 def test_a_full_disk_is_no_reader_that_is_gone():
     class Full(io.StringIO):
         def write(self, text):
