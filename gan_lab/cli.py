@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from gan_lab import __version__
-from gan_lab.errors import DISK_IS_FULL, ConfigError, GanLabError, ResourceError, fault_in, is_out_of_memory, told
+from gan_lab.errors import DISK_IS_FULL, ConfigError, GanLabError, ResourceError, fault_in, in_words, is_out_of_memory
 from gan_lab.streams import filled, steady
 
 TRAINING = ("train", "resume")  # go on when nobody reads what they say
@@ -73,7 +73,7 @@ def bug(error: Exception, debug: bool = False) -> int:
     if debug or not is_theirs:
         traceback.print_exc()
     if is_theirs:
-        print(f"gan-lab: {told(error)}. That code is no part of gan-lab; --debug shows all calls.", file=sys.stderr)
+        print(f"gan-lab: {in_words(error)}. That code is no part of gan-lab; --debug shows all calls.", file=sys.stderr)
         return ConfigError.exit_code
     print("gan-lab: this is a bug; please report it with the lines above.", file=sys.stderr)
     return 1

@@ -6,6 +6,7 @@ import sys
 import traceback
 from pathlib import Path
 
+TRUSTED = set()  # the packages that this process was told to trust, which are the user's own
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -62,20 +63,25 @@ def fault_in(error: Exception) -> str:
     """
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}"
-    homes = {str(Path(path).resolve()) for path in (sys.prefix, Path(os.__file__).parent)}
+    homes = tuple(str(Path(path).resolve()) for path in (sys.prefix, Path(os.__file__).parent))
     ours = str(Path(__file__).parent.resolve())
     inner = ""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = str(Path(frame.filename).resolve())
         if file.startswith(f"{ours}{os.sep}"):
             inner = inner or f", from there in gan_lab{file.removeprefix(ours)}, line {frame.lineno}"
-        elif Path(file).is_file() and "site-packages" not in file and not file.startswith(tuple(homes)):
+        elif Path(file).is_file() and (is_trusted(file) or not ("site-packages" in file or file.startswith(homes))):
             name = "" if frame.name == "<module>" else f" ({frame.name})"
             return f"{frame.filename}, line {frame.lineno}{name}{inner}"
     return ""
 
 
-def told(error: Exception) -> str:
+def is_trusted(file: str) -> bool:
+    """Whether a file is of a package that the user trusts, wherever it is installed."""
+    return any(f"/{name}/" in Path(file).as_posix() or Path(file).name == f"{name}.py" for name in TRUSTED)
+
+
+def in_words(error: Exception) -> str:
     """An error that no sentence was written for, in a line: its kind, its words and whose code it arose in."""
     words = " ".join(str(error).split())
     place = fault_in(error)

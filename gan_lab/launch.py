@@ -14,7 +14,7 @@ import torch
 from gan_lab.choices import shown as shown
 from gan_lab.choices import typed
 from gan_lab.distributed import MINUTES, LostRankError, World, joined
-from gan_lab.errors import ConfigError, GanLabError, ResourceError, fault_in, told
+from gan_lab.errors import ConfigError, GanLabError, ResourceError, fault_in, in_words
 from gan_lab.lock import Held, check_free, mark
 from gan_lab.lock import locked as locked
 from gan_lab.machine import device_count, device_of, signals, translated
@@ -137,7 +137,7 @@ def work(rank, size, config, run_dir, resume, overrides, said, lock=None):
     except Exception as error:
         known = translated(error, settings)
         if not isinstance(known, GanLabError) and fault_in(error):
-            known = ConfigError(f"{told(error)}. That code is no part of gan-lab.")
+            known = ConfigError(f"{in_words(error)}. That code is no part of gan-lab.")
         said.put(known if isinstance(known, GanLabError) else traceback.format_exc())
         sys.exit(getattr(known, "exit_code", 1))
 

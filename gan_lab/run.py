@@ -1,5 +1,6 @@
 """A finished or running experiment, opened from its directory alone: what notebooks and `gan-lab sample` use."""
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -108,7 +109,8 @@ class Run:
         try:
             return build_dataset(self.config)
         except DataError as error:
-            raise DataError(f"{error}\n  If the data of the run lies elsewhere now, say where: root=PATH") from error
+            reason = re.sub(r" Set dataset\.(path|root) [^\n]*", "", str(error))  # a stored run's cannot be set
+            raise DataError(f"{reason}\n  If the data of the run lies elsewhere now, say where: root=PATH") from error
 
     def moved(self, root: str) -> None:
         """Look for the real data at another place; DataError where it is made, not read."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_lab.choices import meant
-from gan_lab.errors import ConfigError, fault_in
+from gan_lab.errors import TRUSTED, ConfigError, fault_in
 
 OURS = tuple(f"gan_lab.{part}" for part in ("models", "networks", "losses", "datasets", "metrics")) + ("torch.optim",)
 
@@ -79,6 +79,7 @@ def within(name: str, packages: tuple[str, ...]) -> bool:
 
 def look_here(trust: Iterable[str] | None) -> None:
     """Let packages that the user trusts be found where the command is given."""
+    TRUSTED.update(name for name in trust if isinstance(name, str)) if isinstance(trust, list | tuple) else None
     if trust and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
 

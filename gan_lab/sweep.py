@@ -15,7 +15,7 @@ from typing import Any
 from gan_lab.choices import CONFIG, shown, typed
 from gan_lab.commands.ls import columns, main_values, terminal, widths
 from gan_lab.config import Job
-from gan_lab.errors import CheckpointError, ConfigError, GanLabError, ResourceError, fault_in, told
+from gan_lab.errors import CheckpointError, ConfigError, GanLabError, ResourceError, fault_in, in_words
 from gan_lab.lock import LOCK
 from gan_lab.sides import better
 from gan_lab.stored import MARK, RECORD, committed, folders_with, record_of, replacing, status_of, summary_of
@@ -50,16 +50,16 @@ def attempt(job: Job, train: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     except Exception as error:
         is_known = isinstance(error, GanLabError)
         code = error.exit_code if is_known else ConfigError.exit_code if fault_in(error) else 1
-        reason = f"{type(error).__name__}: {error}".splitlines()[0] if is_known else told(error)
+        reason = f"{type(error).__name__}: {error}".splitlines()[0] if is_known else in_words(error)
         record(job, status="failed", seconds=time.monotonic() - start, error=reason, code=code)
         (job.run_dir / ERROR).write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
         print(f"gan-lab: job {job.number} failed: {error if is_known else reason}", file=sys.stderr)
         return {"status": "failed", "code": code}
-    record(job, **told_of(summary))
+    record(job, **told(summary))
     return summary
 
 
-def told_of(summary: dict[str, Any]) -> dict[str, Any]:
+def told(summary: dict[str, Any]) -> dict[str, Any]:
     """What the record of a job takes from the summary of its run."""
     told = {name: summary[name] for name in ("status", "seconds")} | {"metrics": main_values(summary)}
     return told | ({"code": 128 + summary["signal"]} if summary["status"] == "stopped" else {})
@@ -176,7 +176,7 @@ def settled(folder: Path) -> dict[str, Any]:
     except CheckpointError:  # its checkpoints tell how far it came
         summary = {}
     if entry["status"] != "finished" and summary.get("status") == "finished":  # resumed alone, or killed just then
-        record(job, **told_of(summary))
+        record(job, **told(summary))
     elif entry["status"] == "running":
         record(job, status="killed", error="its process is gone", code=1)
     return read(folder)

@@ -296,13 +296,20 @@ def test_each_row_says_a_figure_with_its_protocol_or_that_none_was_read():
         assert figure.strip() and re.search("not trained here|here:", expected), name
 
 
+NO_BATCH_NORM = ("model.generator.norm=none", "model.discriminator.norm=none")
+
+
 # ---- what is said ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("words", "step", "says"),
     [
-        (["trainer.steps=1", "trainer.batch_size=1"], 0, "Training for 1 step of 1 image on cpu (fp32, 1 thread, "),
+        (
+            ["trainer.steps=1", "trainer.batch_size=1", *NO_BATCH_NORM],
+            0,
+            "Training for 1 step of 1 image on cpu (fp32, 1 thread, ",
+        ),
         (["trainer.steps=8"], 0, "Training for 8 steps of 8 images on cpu "),
         (["trainer.steps=8"], 6, "Training from step 6 to 8, each of 8 images, on cpu "),
         (

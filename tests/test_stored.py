@@ -315,7 +315,8 @@ def test_a_class_is_asked_for_by_name_when_the_data_is_gone(tmp_path, monkeypatc
     assert code == 2 and "did you mean 'dog'?" in err
     (tmp_path / "run" / "start.json").unlink()  # a run from before names were kept
     code, _, err = said(capsys, "sample", "run", "n=2", "label=dog")
-    assert code == 3 and "root=PATH" in err
+    assert code == 3 and "root=PATH" in err and "dataset.path" not in err
+    assert said(capsys, "analyze", "run", "what=interpolation", "pairs=4")[0] == 0
     assert said(capsys, "sample", "run", "n=2", "label=dog", "root=elsewhere")[0] == 0
 
 
@@ -448,14 +449,16 @@ PLANTS = {
 }
 
 
-@pytest.mark.parametrize("when", PLANTS)
+@pytest.mark.parametrize("when", [*PLANTS, "installed"])
 def test_an_error_in_ones_own_package_is_told_by_its_file_and_line(tmp_path, monkeypatch, capsys, when):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    place = tmp_path / "site-packages" if when == "installed" else tmp_path
+    place.mkdir(exist_ok=True)
+    monkeypatch.syspath_prepend(str(place))
     monkeypatch.setattr(sys, "argv", ["gan-lab"])
-    plants, line, words = PLANTS[when]
+    plants, line, words = PLANTS["running" if when == "installed" else when]
     name = f"mine_{when}"
-    (tmp_path / f"{name}.py").write_text(MINE.format(*(plant or "pass" for plant in plants)))
+    (place / f"{name}.py").write_text(MINE.format(*(plant or "pass" for plant in plants)))
     (tmp_path / "conf" / "loss").mkdir(parents=True)
     (tmp_path / "conf" / "loss" / "mine.yaml").write_text(f"# Mine\n_target_: {name}.Mine\n")
     call = ["train", "--config-dir", "conf", "loss=mine", f"trust=[{name}]", *TINY, "trainer.threads=1"]

@@ -422,7 +422,7 @@ def test_data_finds_copies_flat_pictures_and_uneven_classes(capsys):
     Image.new("RGB", (16, 16), (90, 90, 91)).save("pictures/cats/07.png")
     code, out, _ = said(capsys, "data", "dataset=folder", "dataset.path=pictures", "dataset.image_size=16")
     assert code == 0 and "warning: 1 picture is an exact copy of an earlier one: 3 = 41\n" in out
-    assert "warning: 1 pictures are of nearly one colour: 7\n" in out
+    assert "warning: 1 picture is of nearly one colour: 7\n" in out
     assert "warning: the classes are uneven: cats has 40 and dogs 4 samples\n" in out
     shutil.rmtree("pictures/dogs")
     assert "no labels" in said(capsys, "data", "dataset=folder", "dataset.path=pictures", "dataset.image_size=16")[1]
