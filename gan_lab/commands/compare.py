@@ -36,7 +36,7 @@ Exit codes: 0 compared, 2 a wrong setting, 4 a run that is not there or cannot b
 
 BEST = "*"  # after the best value of a column
 GREEN, PLAIN = "\033[32m", "\033[0m"
-LEAST = 10  # letters to which a name is cut at most
+LEAST = 8  # letters to which a name is cut at most
 
 
 @dataclass
