@@ -19,7 +19,7 @@ MAY_IMPORT = {  # parts of gan_lab; a module that is not listed is of the top la
     "noise": set(),
     "schedule": set(),
     "sides": set(),
-    "pictures": {"errors"},
+    "pictures": {"errors", "stored"},
     "settings": {"errors"},
     "stored": {"errors"},
     **{name: {name} | BOTTOM for name in ZERO},
