@@ -285,7 +285,7 @@ def test_kernels_are_no_part_of_what_is_resumed():
 
 
 def test_an_optimizer_that_asks_for_the_loss_again_is_a_sentence():
-    with pytest.raises(ConfigError, match="^optimizer_overrides.generator: LBFGS asks for the loss again"):
+    with pytest.raises(ConfigError, match="^optimizer_overrides.generator: LBFGS evaluates the loss several times"):
         made("optimizer_overrides={generator: {_target_: torch.optim.LBFGS}}")
 
 
