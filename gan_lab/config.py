@@ -400,9 +400,9 @@ def guarded(overrides: list[str]) -> Iterator[None]:
     words = guard.Words(tuple(overrides))
 
     class Loader(ConfigLoaderImpl):
-        def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
-            config = super().load_configuration(*args, **kwargs)
-            guard.check(OmegaConf.to_container(config, resolve=False), words)
+        def load_configuration(self, config_name, overrides, *args: Any, **kwargs: Any) -> DictConfig:
+            config = super().load_configuration(config_name, overrides, *args, **kwargs)
+            guard.check(OmegaConf.to_container(config, resolve=False), words, overrides)
             return config
 
         def _process_config_searchpath(self, config_name, parsed_overrides, repo):

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,13 +58,19 @@ def variable(words: Words, name: str, *default: Any) -> str | None:
     return None if default[0] is None else str(default[0])
 
 
-def check(config: dict[str, Any], words: Words) -> None:
-    """ConfigError for a configuration, not yet resolved, that asks for more than the words do."""
+def check(config: dict[str, Any], words: Words, overrides: Sequence[str] = ()) -> None:
+    """ConfigError for a configuration, not yet resolved, that asks for more than the words do.
+
+    `overrides` are what it was composed with: what Hydra then notes as typed.
+    """
     asked, hydra = config.get("trust"), config.get("hydra") or {}
     asked = asked if isinstance(asked, list) else [asked] if asked else []
     foreign = [str(name) for name in asked if isinstance(name, str) and name not in words.trust]
     found = [f"a YAML file asks for trust=[{', '.join(foreign)}], which only the command line can give"] * bool(foreign)
     found += problems(hydra, words)
+    noted = hydra.get("overrides") or {}
+    if sorted(map(str, [*(noted.get("hydra") or ()), *(noted.get("task") or ())])) != sorted(overrides):
+        found.append("hydra.overrides stands in a YAML file, and only the command line has words")
     if found:
         raise ConfigError("\n  ".join(found))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gan_lab.choices import CONFIG, shown, typed
 from gan_lab.errors import ConfigError
-from gan_lab.stored import MARK
+from gan_lab.stored import MARK, itself
 
 LOCK = ".lock"
 BEFORE = {".hydra", LOCK, MARK, "job.json", "log.txt", "error.txt"}  # what may lie there before a run begins
@@ -40,7 +40,7 @@ def locked(folder: Path) -> Iterator[Held | None]:
         return
     import fcntl
 
-    with (folder / LOCK).open("a+") as file:
+    with open(folder / LOCK, "a+", opener=itself) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -88,4 +88,5 @@ def mark(folder: Path) -> None:
     others = [path.name for path in folder.iterdir() if path.name not in BEFORE and not path.name.startswith("attempt")]
     if not others:
         told = {"made_by": "gan-lab", "began": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-        (folder / MARK).write_text(json.dumps(told) + "\n", encoding="utf-8")
+        with open(folder / MARK, "w", encoding="utf-8", opener=itself) as file:
+            file.write(json.dumps(told) + "\n")

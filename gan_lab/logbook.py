@@ -20,7 +20,7 @@ from gan_lab import checkpoint, pictures
 from gan_lab.datasets import Dataset
 from gan_lab.distributed import World
 from gan_lab.errors import CheckpointError, ConfigError, DivergedError, GanLabError, ResourceError
-from gan_lab.stored import TABLE, replacing, rows_of, summary_of
+from gan_lab.stored import TABLE, itself, replacing, rows_of, summary_of
 
 REMEMBERED = ("health", "figures", "best")  # of a summary
 
@@ -236,7 +236,7 @@ class Table:
             self.columns += [name for name in row if name not in self.columns]
             self.rewrite()
         else:
-            with self.path.open("a", newline="") as file:
+            with open(self.path, "a", newline="", opener=itself) as file:
                 csv.DictWriter(file, self.columns, restval="").writerow(row)
 
     def rewrite(self):

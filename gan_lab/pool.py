@@ -18,6 +18,7 @@ from gan_lab.config import Job
 from gan_lab.lock import locked
 from gan_lab.logbook import duration
 from gan_lab.machine import signals
+from gan_lab.stored import itself
 from gan_lab.sweep import clear, read_or_told, record, shared
 
 # A process group of its own, so that Ctrl-C at the terminal reaches a job once, through its pipe
@@ -121,7 +122,7 @@ class Child:
         environment = os.environ | slot.environment(job)
         environment |= {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"}
         environment |= {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
-        with (job.run_dir / "log.txt").open("ab") as log:
+        with open(job.run_dir / "log.txt", "ab", opener=itself) as log:
             self.process = subprocess.Popen(
                 [sys.executable, *SCRIPT],
                 stdin=subprocess.PIPE,

@@ -15,7 +15,7 @@ from gan_lab.datasets import Dataset
 from gan_lab.datasets.base import chosen
 from gan_lab.errors import CheckpointError
 from gan_lab.metrics.store import digest
-from gan_lab.stored import OVERRIDES, START, start_of
+from gan_lab.stored import OVERRIDES, START, itself, start_of
 
 LOOKED_AT = 16  # samples by which data is known again
 DIFFERS = "The resumed run will differ from an uninterrupted one."
@@ -41,7 +41,7 @@ def record(config: dict, run_dir: Path, overrides: Sequence[str], dataset: Datas
     checkpoint.write_text(run_dir / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     if (run_dir / OVERRIDES).exists() and not (run_dir / OVERRIDES).is_file():
         raise CheckpointError(f"{str(run_dir / OVERRIDES)!r} cannot be written: it is no regular file")
-    with (run_dir / OVERRIDES).open("a", encoding="utf-8", errors="backslashreplace") as file:
+    with open(run_dir / OVERRIDES, "a", encoding="utf-8", errors="backslashreplace", opener=itself) as file:
         file.writelines(f"{override}\n" for override in overrides)
     facts = {
         "gan_lab": __version__,

@@ -1,6 +1,7 @@
 """What lies in a run's directory, read by its shape and within limits: a sentence about what cannot be used."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -129,11 +130,26 @@ def replacing(path: Path) -> Iterator[Path]:
     """A name beside a file, for what takes its place in one step; after an error nothing is left under it."""
     temporary = path.with_name(f".{path.name}.tmp{os.getpid()}")
     try:
+        with suppress(FileNotFoundError):
+            temporary.unlink()  # a link there would lead to another file
         yield temporary
         temporary.replace(path)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def itself(name: str, flags: int) -> int:
+    """For `open(..., opener=itself)`: a file of a run by its own name, never another one through a link.
+
+    Whoever made a run that came from elsewhere could else choose which of the user's files is written over.
+    """
+    try:
+        return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "it is a link, and no file of a run is written through one", name) from None
+        raise
 
 
 def sweep(run: Path) -> None:

@@ -52,7 +52,8 @@ def attempt(job: Job, train: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         code = error.exit_code if is_known else ConfigError.exit_code if fault_in(error) else 1
         reason = f"{type(error).__name__}: {error}".splitlines()[0] if is_known else in_words(error)
         record(job, status="failed", seconds=time.monotonic() - start, error=reason, code=code)
-        (job.run_dir / ERROR).write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
+        with replacing(job.run_dir / ERROR) as temporary:
+            temporary.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
         print(f"gan-lab: job {job.number} failed: {error if is_known else reason}", file=sys.stderr)
         return {"status": "failed", "code": code}
     record(job, **told(summary))
@@ -138,7 +139,10 @@ def table(place: Path) -> list[dict[str, Any]]:
         kept = kept[:-1]
     wrong = any(entry.get("error") for entry in found)
     columns(rows(kept) if wrong else [row[:-1] for row in rows(kept)], most)
-    with (place / "sweep.csv").open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+    with (
+        replacing(place / "sweep.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         csv.writer(file).writerows(rows(names))
     return found
 

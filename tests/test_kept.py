@@ -2,11 +2,13 @@
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,8 +17,9 @@ import torch
 import yaml
 from helpers import made
 
-from gan_lab import checkpoint, launch, logbook, machine
+from gan_lab import checkpoint, launch, logbook, machine, pool, sweep
 from gan_lab.cli import main
+from gan_lab.config import Job
 from gan_lab.distributed import World
 from gan_lab.errors import ConfigError, DivergedError, ResourceError
 from gan_lab.lock import locked
@@ -440,3 +443,50 @@ def test_a_rollback_prunes_nothing(tmp_path):
     watch = Watch(tmp_path, "rollback", symptoms=(), book=Book(), say=lambda line: None)
     watch.roll_back(trainer)
     assert len(checkpoint.committed(tmp_path)) == 5
+
+
+# ---- a run that came from elsewhere ---------------------------------------------------------------------------------
+
+LINKED = [".lock", "metrics.csv", "overrides.txt", "config.yaml", "summary.json", "environment.json", "evaluations.csv",
+          "progress.gif", "samples/step-00000006.png", "checkpoints/step-00000006.pt", "checkpoints/step-00000006.json",
+          f".summary.json.tmp{os.getpid()}", f".metrics.csv.tmp{os.getpid()}",
+          f"checkpoints/step-00000006.tmp{os.getpid()}"]  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+@pytest.mark.parametrize("name", LINKED)
+def test_no_file_is_written_through_a_link_that_lies_in_a_run(run, tmp_path, capsys, name):
+    mine, place = tmp_path / "mine.txt", run / name
+    text = place.read_text() if name == "config.yaml" else "years of work"
+    mine.write_text(text)
+    place.unlink(missing_ok=True)
+    place.symlink_to(mine)
+    assert main(["resume", str(run), "trainer.steps=6"]) in (0, 4, 6)
+    assert main(["evaluate", str(run), "n=64", "extractor=pixels"]) in (0, 4, 6)
+    assert mine.read_text() == text and "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+@pytest.mark.parametrize("name", ["log.txt", "error.txt", "job.json", "../sweep.csv", ".lock"])
+def test_no_file_is_written_through_a_link_that_lies_in_a_sweep(tmp_path, monkeypatch, name):
+    def refuse(*args, **options):
+        raise OSError("no process, please")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    config = {"trainer": {"threads": 1, "device": "cpu", "devices": 1}}
+    job = Job(config, tmp_path / "sweep" / "0", [], 0)
+    sweep.record(job, status="finished")
+    mine = tmp_path / "mine.txt"
+    mine.write_text((job.run_dir / name).read_text() if name == "job.json" else "years of work")
+    before = mine.read_text()
+    (job.run_dir / name).unlink(missing_ok=True)
+    (job.run_dir / name).symlink_to(mine)
+    for act in (
+        lambda: sweep.attempt(job, lambda: 1 / 0),
+        lambda: sweep.table(tmp_path / "sweep"),
+        lambda: pool.Child(job, pool.Slot([], 1)),
+        lambda: locked(job.run_dir).__enter__(),
+    ):
+        with suppress(OSError):
+            act()
+    assert mine.read_text() == before

@@ -45,6 +45,8 @@ FOREIGN = {  # a YAML of an experiment, and what the answer says
     ): "ext://antigravity",
     "hydra: {job: {env_set: {PYTHONPATH: MARK}}}": "hydra.job.env_set",
     "hydra: {job: {env_copy: [SECRET]}}\nrun: {name: '${hydra:job.env_set.SECRET}'}": "hydra.job.env_copy",
+    "hydra: {run: {dir: .}, sweep: {dir: .}, overrides: {hydra: [hydra.run.dir=.]}}": "hydra.overrides",
+    "hydra: {overrides: {task: ['trust=[subprocess]']}}": "hydra.overrides stands in a YAML file",
     "hydra: {output_subdir: ../../other}": "hydra.output_subdir",
     "run: {name: '${oc.env:SECRET}'}": "environment variable 'SECRET'",
     "run: {name: '${oc.env:NOT_THERE,x}'}": "environment variable 'NOT_THERE'",

@@ -8,7 +8,7 @@ from pathlib import Path
 from gan_lab.choices import shown, typed
 from gan_lab.errors import CheckpointError, ConfigError, GanLabError, ResourceError
 from gan_lab.options import limited, parse
-from gan_lab.stored import CONFIG, RECORD, counted, folders_with, place
+from gan_lab.stored import CONFIG, RECORD, counted, folders_with, itself, place
 
 USAGE = """usage: gan-lab evaluate RUN [key=value ...]
        gan-lab evaluate SWEEP [key=value ...]
@@ -144,7 +144,7 @@ def write(folder: Path, figures: Sequence) -> str:
     path = folder / "evaluations.csv"
     rows = [{"name": f.name, "value": repr(f.value), "step": f.step, **asdict(f.protocol)} for f in figures]
     is_new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
+    with open(path, "a", newline="", encoding="utf-8", opener=itself) as file:
         writer = csv.DictWriter(file, list(rows[0]))
         if is_new:
             writer.writeheader()
