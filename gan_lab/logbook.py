@@ -47,6 +47,10 @@ class Logbook:
         """Go on after a step, without what was written after it."""
         from torch.utils.tensorboard import SummaryWriter  # takes half a second, which previews need not pay
 
+        # TensorBoard reads a run's files by their names, which know whole seconds and then sort 10 before 9
+        while any(self.folder.glob(f"events.out.tfevents.{int(time.time())}.*")):
+            time.sleep(0.02)
+
         # TensorBoard heeds no first mark in a run, so that a new one writes one too
         later = step + 1 if any(self.folder.glob("events.out.tfevents.*")) else 0
         self.writer = SummaryWriter(writable(self.folder), purge_step=later, max_queue=1000, flush_secs=20)
