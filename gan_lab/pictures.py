@@ -27,7 +27,7 @@ MARGIN = 40  # pixels around a plot, for numbers and legend
 # ---- pictures -------------------------------------------------------------------------------------------------------
 
 
-def grid(images: Tensor, columns: int | None = None, padding: int = 2, least_width: int = 512) -> np.ndarray:
+def grid(images: Tensor, columns: int | None = None, padding: int = 2, least_side: int = 512) -> np.ndarray:
     """Images [N, C, H, W] in [-1, 1], side by side as uint8 [H, W, 3]; small ones are enlarged.
 
     One channel is grey and three are colours; more are several pictures that were packed into one.
@@ -40,8 +40,9 @@ def grid(images: Tensor, columns: int | None = None, padding: int = 2, least_wid
     bytes_ = images.detach().float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8).cpu()
     pixels = bytes_.permute(0, 2, 3, 1).expand(-1, -1, -1, 3).numpy()
 
-    # Enlarge until the grid is wide enough to look at.
-    factor = max(1, math.ceil((least_width - padding * (columns + 1)) / (columns * pixels.shape[2])))
+    # Enlarge until the longer side of the grid is long enough to look at.
+    sides = ((rows, pixels.shape[1]), (columns, pixels.shape[2]))
+    factor = max(1, min(math.ceil((least_side - padding * (n + 1)) / (n * side)) for n, side in sides))
     pixels = pixels.repeat(factor, axis=1).repeat(factor, axis=2)
 
     # Lay the tiles on a white sheet.

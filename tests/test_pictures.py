@@ -111,3 +111,8 @@ def test_a_gif_plays_arrays_and_files_in_order_and_holds_the_last(tmp_path):
     levels, durations = zip(*played, strict=True)
     assert np.allclose(levels, (0, 100, 250), atol=3)
     assert durations == (100, 100, 2000)
+
+
+def test_a_narrow_table_is_enlarged_by_its_longer_side():
+    assert pictures.grid(torch.zeros(16, 1, 32, 32), columns=2).shape == (530, 134, 3)
+    assert pictures.grid(torch.zeros(16, 1, 32, 32), columns=8).shape == (134, 530, 3)

@@ -64,7 +64,7 @@ def draw(samples: Any, target: Path) -> None:
     """Images as a grid, points on the line or in the plane."""
     from gan_lab import pictures, survey
 
-    array = pictures.grid(samples, least_width=512) if samples.dim() == 4 else survey.plot(samples)
+    array = pictures.grid(samples) if samples.dim() == 4 else survey.plot(samples)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         path = free(target)

@@ -119,9 +119,7 @@ def draw(run, options: Options, seeds: list[int]) -> Path:
         path = free(Path(options.out or folder / name))
         path.mkdir(parents=True)
         for seed, image in zip(seeds, images(run.generate(latents)), strict=True):
-            pictures.save_png(
-                pictures.grid(image[None], columns=1, padding=0, least_width=1), path / f"seed-{seed}.png"
-            )
+            pictures.save_png(pictures.grid(image[None], columns=1, padding=0, least_side=1), path / f"seed-{seed}.png")
     else:
         samples = run.generate(latents)
         path = free(Path(options.out or folder / f"{name}.png"))

@@ -200,7 +200,7 @@ def translate(
             made = translated(game, images.to(run.device), options)
             for (_, place, _), image in zip(part, made, strict=True):
                 place.parent.mkdir(parents=True, exist_ok=True)
-                pictures.save_png(pictures.grid(image[None], columns=1, padding=0, least_width=1), place)
+                pictures.save_png(pictures.grid(image[None], columns=1, padding=0, least_side=1), place)
             bar.update(len(part))
 
 
