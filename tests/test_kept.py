@@ -225,10 +225,14 @@ def test_a_training_goes_on_when_its_reader_leaves(tmp_path, sweep):
 @needs_signals
 def test_a_terminal_that_closes_saves(tmp_path):
     run = tmp_path / "run"
-    process = start("train", *TINY, "trainer.steps=1000000", f"hydra.run.dir={run}", stdout=subprocess.DEVNULL)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where these tests run under nohup
+    try:
+        process = start("train", *TINY, "trainer.steps=1000000", f"hydra.run.dir={run}", stdout=subprocess.DEVNULL)
+    finally:
+        signal.signal(signal.SIGHUP, before)
     wait_for(lambda: checkpoint.committed(run / "checkpoints"))
     process.send_signal(signal.SIGHUP)
-    assert process.wait(30) == 128 + signal.SIGHUP
+    assert process.wait(120) == 128 + signal.SIGHUP
     assert (summary(run)["status"], summary(run)["signal"]) == ("stopped", signal.SIGHUP)
     assert checkpoint.load_newest(run / "checkpoints")["step"] == summary(run)["step"]
 
