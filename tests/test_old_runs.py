@@ -1,6 +1,6 @@
-"""Runs that version 0.1 made before games were given rows: they open, sample and go on as they did then.
+"""Runs that an earlier commit (1769715) made: they open, sample and go on as they did then.
 
-`old_runs.zip` holds four runs of four steps in float32, what the same version made of seeds 0 to 7 (`samples.pt`), and
+`old_runs.zip` holds four runs of four steps in float32, what the same commit made of seeds 0 to 7 (`samples.pt`), and
 the metrics of the same runs when they had taken eight steps at once (`expected.csv`).
 """
 
