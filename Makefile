@@ -34,7 +34,7 @@ help: ## this list
 setup: environment torch ## install gan-lab and what it needs; CPU=1: without CUDA
 	@$(call installed,base) || { $(call install,gan-lab,--editable .) && $(call note,base); }
 
-demo: setup ## train a small DCGAN on handwritten digits, in about a minute
+demo: setup ## train a small DCGAN on handwritten digits, in one to three minutes
 	@$(PY) -m gan_lab train $(ARGS)
 
 test: setup-dev ## run the tests
