@@ -50,7 +50,7 @@ bench: setup ## measure the speed beside a textbook loop; ARGS=--quick for a sho
 	@$(PY) scripts/bench_data.py
 
 proofs: setup ## judge each claim of conf/experiment/proof that is new or has changed, beside its control
-	@$(PY) scripts/prove.py --all --seeds 100-102 $(ARGS)
+	@$(PY) scripts/prove.py --all --judge $(ARGS)
 
 mutants: setup-dev ## plant bugs one by one; each must turn a test red
 	@$(PY) scripts/mutants.py $(ARGS)

@@ -11,9 +11,9 @@ from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 
-from gan_lab import __version__
 from gan_lab.errors import DISK_IS_FULL, ConfigError, GanLabError, ResourceError, fault_in, in_words, is_out_of_memory
 from gan_lab.streams import filled, steady
+from gan_lab.version import __version__
 
 TRAINING = ("train", "resume")  # go on when nobody reads what they say
 VERBS = Path(__file__).parent / "commands"  # a file is a verb, the first line of its docstring what it does
@@ -119,7 +119,7 @@ def usage() -> str:
 
 
 def unknown(verb: str) -> GanLabError:
-    from gan_lab.choices import meant
+    from gan_lab.wording import meant
 
     if "=" in verb:
         return ConfigError(f"{verb!r} is a setting, not a command; settings follow a command: gan-lab train {verb}")

@@ -86,3 +86,8 @@ def in_words(error: Exception) -> str:
     words = " ".join(str(error).split())
     place = fault_in(error)
     return f"{type(error).__name__}{words and f': {words}'}{place and f' - in {place}'}"
+
+
+def code_of(summary: dict) -> int:
+    """The exit code of a run that ended well, or of the signal that stopped it."""
+    return 128 + summary["signal"] if summary["status"] == "stopped" else 0

@@ -2,24 +2,28 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from gan_lab.stored import replacing
+from gan_lab.storage.files import replacing
 
-Colour = tuple[int, int, int]
-Box = tuple[float, float, float, float]  # left, bottom, right, top
+INK, GREY, RULE = "#282828", "#787878", "#d7d7d7"
+BLUE, GREEN, ORANGE, VIOLET = "#2660ba", "#168648", "#d95f02", "#7a52a0"
+STYLE = {  # of every plot, on top of matplotlib's own: the font is the one that it brings along
+    "figure.dpi": 100, "font.family": "DejaVu Sans", "font.size": 9, "text.color": INK, "text.parse_math": False,
+    "axes.edgecolor": RULE, "axes.labelcolor": GREY, "axes.titlesize": 10, "axes.titlelocation": "left",
+    "axes.unicode_minus": False, "xtick.color": GREY, "ytick.color": GREY, "xtick.direction": "in",
+    "ytick.direction": "in", "legend.frameon": False, "legend.borderaxespad": 0.3,
+}  # fmt: skip
 
-INK, GREY, RULE = (40, 40, 40), (120, 120, 120), (215, 215, 215)
-BLUE, GREEN, ORANGE, VIOLET = (38, 96, 186), (22, 134, 72), (217, 95, 2), (122, 82, 160)
-
-FINE = 3  # drawn this many times larger, then reduced: smooth edges
 MOST_PIXELS = 2**25  # of a picture that is read back
 MARGIN = 40  # pixels around a plot, for numbers and legend
 
@@ -59,54 +63,18 @@ def table(images: Tensor) -> np.ndarray:
     return grid(images) if images.dim() == 4 else grid(images.flatten(0, 1), columns=images.shape[1])
 
 
-def scatter(real: Tensor, fake: Tensor, extent: float, shade: Tensor | None = None, size: int = 512) -> np.ndarray:
-    """Generated points [N, 2] over real ones, on the square [-extent, extent]^2, as uint8 [size, size, 3].
-
-    `shade` [S, S] holds the critic's score over the square, its first row at the bottom: orange where it is highest
-    (taken for real), blue where it is lowest.
-    """
-    plot = Plot(size, size, (-extent, -extent, extent, extent))
-    if shade is not None:
-        plot.shade(shade)
-    plot.frame(ticks_of(extent), ticks_of(extent))
-    plot.dots(real, GREY, radius=2.6, opacity=90)
-    plot.dots(fake, GREEN, radius=1.5, opacity=130)
-    plot.legend([("real", GREY, None), ("generated", GREEN, None)])
-    return plot.pixels()
-
-
-@dataclass
-class Line:
-    """One curve of `curves`: its values over the common line, on the left scale or on the right one (0 to 1)."""
-
-    label: str
-    values: Tensor  # [S]
-    colour: Colour
-    dash: tuple[int, int] | None = None  # pixels on and off
-    thickness: float = 2.2
-    on_right: bool = False
-
-
-def curves(line: Tensor, lines: Sequence[Line], top: float, size: tuple[int, int] = (400, 640)) -> np.ndarray:
-    """Curves over the points `line` [S], as uint8 [H, W, 3]; the left scale ends at `top`, the right one at 1."""
-    left, right = float(line[0]), float(line[-1])
-    height, width = size
-    plot = Plot(height, width, (left, 0.0, right, top))
-    plot.frame(ticks_between(left, right), ticks_between(0.0, top), right_ticks=[0.0, 0.5, 1.0])
-    for one in lines:
-        scale = top if one.on_right else 1.0
-        plot.path(line, one.values * scale, one.colour, one.thickness, one.dash)
-    plot.legend([(one.label, one.colour, one) for one in lines])
-    return plot.pixels()
-
-
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
-def save_png(array: np.ndarray, path: Path | str) -> None:
-    """Write uint8 [H, W, 3] as a PNG, of one channel where all are grey: whole, or not at all."""
+def save_png(array: np.ndarray, path: Path | str, software: str | None = None) -> None:
+    """Write uint8 [H, W, 3] as a PNG, of one channel where all are grey: whole, or not at all.
+
+    `software` is what the file says of who drew it.
+    """
     array = array[..., 0] if (array == array[..., :1]).all() else array
-    write(Image.fromarray(array), Path(path), format="PNG")
+    facts = PngInfo()
+    facts.add_text("Software", software) if software else None
+    write(Image.fromarray(array), Path(path), format="PNG", pnginfo=facts)
 
 
 def save_gif(frames: Sequence[np.ndarray | Path | str], path: Path | str, seconds_per_frame: float = 0.2) -> int:
@@ -157,107 +125,100 @@ def write(image: Image.Image, path: Path, **options) -> None:
 # ---- plots ----------------------------------------------------------------------------------------------------------
 
 
-class Plot:
-    """A white sheet with a frame, drawn `FINE` times larger than it is given back."""
+@dataclass
+class Dots:
+    """Points [N, 2] of one kind in a `scatter`; those that do not lie within the frame are left out."""
 
-    def __init__(self, height: int, width: int, box: Box):
-        self.size, self.box = (width, height), box
-        self.inner = (MARGIN, MARGIN, width - MARGIN, height - MARGIN)  # left, top, right, bottom in pixels
-        self.sheet = Image.new("RGB", (width * FINE, height * FINE), "white")
-        self.draw = ImageDraw.Draw(self.sheet, "RGBA")  # blends what has an opacity
-        self.font = ImageFont.load_default(size=12 * FINE)
-
-    def at(self, x: Tensor | float, y: Tensor | float):
-        """Where a point of the plot lies on the enlarged sheet."""
-        (x0, y0, x1, y1), (left, top, right, bottom) = self.box, self.inner
-        return (
-            FINE * (left + (x - x0) / (x1 - x0) * (right - left)),
-            FINE * (bottom - (y - y0) / (y1 - y0) * (bottom - top)),
-        )
-
-    def frame(self, x_ticks: list[float], y_ticks: list[float], right_ticks: Sequence[float] = ()) -> None:
-        left, top, right, bottom = (FINE * side for side in self.inner)
-        self.draw.rectangle((left, top, right, bottom), outline=RULE, width=FINE)
-        gap, small = 6 * FINE, 4 * FINE
-        for value in x_ticks:
-            x, _ = self.at(value, self.box[1])
-            self.draw.line((x, bottom, x, bottom - small), fill=GREY, width=FINE)
-            self.draw.text((x, bottom + gap), f"{value:g}", GREY, self.font, anchor="mt")
-        for value in y_ticks:
-            _, y = self.at(self.box[0], value)
-            self.draw.line((left, y, left + small, y), fill=GREY, width=FINE)
-            self.draw.text((left - gap, y), f"{value:g}", GREY, self.font, anchor="rm")
-        for value in right_ticks:
-            y = bottom - value * (bottom - top)
-            self.draw.line((right, y, right - small, y), fill=BLUE, width=FINE)
-            self.draw.text((right + gap, y), f"{value:g}", BLUE, self.font, anchor="lm")
-
-    def shade(self, scores: Tensor) -> None:
-        """Tint the plane by rank, so that one extreme score does not wash out the rest."""
-        ranks = scores.flatten().argsort().argsort().view_as(scores).double() / max(1, scores.numel() - 1)
-        low, high = torch.tensor((198.0, 217, 240)), torch.tensor((253.0, 222, 190))
-        white = torch.tensor((252.0, 252, 252))
-        tilt = (ranks.flip(0) * 2 - 1)[..., None]  # [S, S, 1] in [-1, 1], first row on top
-        tint = white + (high - white) * tilt.clamp(min=0) + (low - white) * (-tilt).clamp(min=0)
-        left, top, right, bottom = (FINE * side for side in self.inner)
-        picture = Image.fromarray(tint.round().byte().numpy())
-        self.sheet.paste(picture.resize((right - left, bottom - top), Image.Resampling.BICUBIC), (left, top))
-
-    def dots(self, points: Tensor, colour: Colour, radius: float, opacity: int) -> None:
-        x0, y0, x1, y1 = self.box
-        inside = (points[:, 0] > x0) & (points[:, 0] < x1) & (points[:, 1] > y0) & (points[:, 1] < y1)
-        xs, ys = self.at(*points[inside].unbind(1))
-        r = radius * FINE
-        for x, y in zip(xs.tolist(), ys.tolist(), strict=True):
-            self.draw.ellipse((x - r, y - r, x + r, y + r), fill=(*colour, opacity))
-
-    def path(self, x: Tensor, y: Tensor, colour: Colour, thickness: float, dash: tuple[int, int] | None) -> None:
-        xs, ys = self.at(x, y.nan_to_num().clamp(self.box[1], self.box[3]))
-        for piece in dashes(torch.stack((xs, ys), dim=1), dash):
-            self.draw.line(
-                [tuple(p) for p in piece.tolist()], fill=colour, width=round(thickness * FINE), joint="curve"
-            )
-
-    def legend(self, entries: list[tuple[str, Colour, Line | None]]) -> None:
-        """Name the colours above the frame; an entry without a line is shown as a dot."""
-        x, y = FINE * self.inner[0], FINE * MARGIN // 2
-        for label, colour, line in entries:
-            long = 8 * FINE if line is None else 26 * FINE
-            if line is None:
-                self.draw.ellipse((x, y - 4 * FINE, x + long, y + 4 * FINE), fill=colour)
-            else:
-                stroke = torch.tensor([(x, y), (x + long, y)], dtype=torch.float32)
-                for piece in dashes(stroke, line.dash):
-                    self.draw.line([tuple(p) for p in piece.tolist()], fill=colour, width=round(line.thickness * FINE))
-            self.draw.text((x + long + 6 * FINE, y), label, INK, self.font, anchor="lm")
-            x += long + round(self.draw.textlength(label, self.font)) + 24 * FINE
-
-    def pixels(self) -> np.ndarray:
-        return np.asarray(self.sheet.resize(self.size, Image.Resampling.BOX))
+    label: str
+    points: Tensor
+    colour: str
+    size: float  # pixels across
+    opacity: float
 
 
-def dashes(points: Tensor, dash: tuple[int, int] | None) -> list[Tensor]:
-    """A polyline [S, 2] cut into strokes of `dash[0]` pixels with gaps of `dash[1]`, measured along it."""
-    if dash is None:
-        return [points]
-    along = torch.cat((torch.zeros(1), (points[1:] - points[:-1]).norm(dim=1).cumsum(0)))
-    on, period = dash[0] * FINE, sum(dash) * FINE
-    pieces = []
-    for start in torch.arange(0, float(along[-1]), period).tolist():
-        stops = torch.linspace(start, min(start + on, float(along[-1])), 6)
-        right = torch.searchsorted(along, stops).clamp(1, len(along) - 1)
-        share = (stops - along[right - 1]) / (along[right] - along[right - 1]).clamp(min=1e-9)
-        pieces.append(torch.lerp(points[right - 1], points[right], share[:, None]))
-    return pieces
+def scatter(kinds: Sequence[Dots], extent: float, shade: Tensor | None = None, size: int = 512) -> np.ndarray:
+    """Points on the square [-extent, extent]^2, the last kind on top, as uint8 [size, size, 3].
+
+    `shade` [S, S] holds the critic's score over the square, its first row at the bottom: orange where it is highest
+    (taken for real), blue where it is lowest.
+    """
+    with figure(size, size) as sheet:
+        axes = framed(sheet, (-extent, extent), (-extent, extent))
+        if shade is not None:
+            tint(axes, shade, extent)
+        for kind in kinds:
+            inside = (kind.points.abs() < extent).all(dim=1)
+            look = {"color": kind.colour, "markersize": kind.size * 0.72, "alpha": kind.opacity}  # 72 points an inch
+            axes.plot(*kind.points[inside].T.numpy(), "o", markeredgewidth=0, label=kind.label, **look)
+        for handle in named(axes).legend_handles:
+            handle.set(alpha=1, markersize=6)
+        return pixels(sheet)
 
 
-def ticks_of(extent: float) -> list[float]:
-    return ticks_between(-extent, extent)
+@dataclass
+class Line:
+    """One curve of `curves`: its values over the common line, on the left scale or on the right one (0 to 1)."""
+
+    label: str
+    values: Tensor  # [S]
+    colour: str
+    dash: str | tuple = "-"
+    thickness: float = 2.0
+    on_right: bool = False
 
 
-def ticks_between(low: float, high: float) -> list[float]:
-    """Four to nine round numbers between two ends."""
-    rough = (high - low) / 4
-    power = 10 ** math.floor(math.log10(rough))
-    step = max(s * power for s in (1, 2, 5) if s * power <= rough)
-    return [round(i * step, 10) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
+def curves(line: Tensor, lines: Sequence[Line], top: float, size: tuple[int, int] = (400, 640)) -> np.ndarray:
+    """Curves over the points `line` [S], as uint8 [H, W, 3]; the left scale ends at `top`, the right one at 1."""
+    with figure(*size) as sheet:
+        axes = framed(sheet, (float(line[0]), float(line[-1])), (0.0, top))
+        if any(one.on_right for one in lines):
+            right = axes.secondary_yaxis("right", functions=(lambda y: y / top, lambda share: share * top))
+            right.set_yticks([0, 0.5, 1])
+            right.tick_params(colors=BLUE)
+        for one in lines:
+            heights = one.values.nan_to_num() * (top if one.on_right else 1)
+            look = {"color": one.colour, "linestyle": one.dash, "linewidth": one.thickness}
+            axes.plot(line.numpy(), heights.numpy(), label=one.label, **look)
+        named(axes)
+        return pixels(sheet)
+
+
+@contextmanager
+def figure(height: int, width: int) -> Iterator:
+    """A white matplotlib figure of so many pixels, in the `STYLE` of this file whatever the user's own is."""
+    from matplotlib import style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with warnings.catch_warnings(action="ignore"), style.context(["default", STYLE]):  # a font lacks some letters
+        sheet = Figure(figsize=(width / 100, height / 100))
+        FigureCanvasAgg(sheet)
+        yield sheet
+
+
+def pixels(sheet) -> np.ndarray:
+    """What a figure shows, as uint8 [H, W, 3]."""
+    sheet.canvas.draw()
+    return np.asarray(sheet.canvas.buffer_rgba())[..., :3].copy()
+
+
+def framed(sheet, x: tuple[float, float], y: tuple[float, float]):
+    """The one plot of a figure, with MARGIN around it."""
+    width, height = sheet.bbox.size
+    return sheet.add_axes(
+        (MARGIN / width, MARGIN / height, 1 - 2 * MARGIN / width, 1 - 2 * MARGIN / height), xlim=x, ylim=y
+    )
+
+
+def named(axes):
+    """The legend, in one line above the frame."""
+    return axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=9, columnspacing=1.5, handletextpad=0.4)
+
+
+def tint(axes, scores: Tensor, extent: float) -> None:
+    """Tint the plane by rank, so that one extreme score does not wash out the rest."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    ranks = scores.flatten().argsort().argsort().view_as(scores)
+    colours = LinearSegmentedColormap.from_list("", ["#c6d9f0", "#fcfcfc", "#fddebe"])
+    axes.imshow(ranks.numpy(), colours, extent=(-extent, extent) * 2, origin="lower", interpolation="bicubic")

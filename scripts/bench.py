@@ -26,15 +26,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from gan_lab import machine, record, session
-from gan_lab.build import build_game
-from gan_lab.config import compose
+from gan_lab.config.build import build_game
+from gan_lab.config.compose import compose
+from gan_lab.config.settings import TrainerSettings
 from gan_lab.datasets import Dataset
-from gan_lab.distributed import World
-from gan_lab.logbook import Logbook, Reporter, Teller
-from gan_lab.settings import Trainer as Settings
-from gan_lab.trainer import Trainer
-from gan_lab.watch import Diversity, Watch
+from gan_lab.training import assembly, machine, record, session
+from gan_lab.training.distributed import World
+from gan_lab.training.logbook import Logbook
+from gan_lab.training.observers import Reporter, Teller
+from gan_lab.training.trainer import Trainer
+from gan_lab.training.watch import Diversity, Watch
 
 LARGEST_OVERHEAD = 0.05  # of gan-lab's loop over its bare steps
 
@@ -80,7 +81,7 @@ WORKS = {
 def textbook(work: Work) -> Callable[[int], float]:
     """The loop that tutorials teach: DataLoader, per-image transforms, float32, NCHW, losses read at every step."""
     config = configuration(work)
-    device = machine.device_of(Settings(**config["trainer"]))
+    device = machine.device_of(TrainerSettings(**config["trainer"]))
     steps = {"pix2pix": textbook_pix2pix, "cyclegan": textbook_cyclegan}.get(work.model, textbook_gan)
     return repeated(steps(work, build_game(config).to(device), endless(textbook_loader(work)), device))
 
@@ -305,13 +306,13 @@ def bare_cyclegan(game, batch: dict[str, Tensor], device) -> dict[str, Callable[
 def loop(work: Work, *overrides: str) -> Callable[[int], float]:
     """What `gan-lab train` runs, with reports to TensorBoard and on the screen, without pictures and checkpoints."""
     trainer = assembled(work, *overrides)
-    settings = Settings(batch_size=work.batch_size)
+    settings = TrainerSettings(batch_size=work.batch_size)
     every = settings.log_every
     folder = Path(tempfile.mkdtemp(prefix="gan-lab-bench-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     book = Logbook(folder)
     teller = Teller(every, None, book)
-    batch = session.fixed_batch(trainer.loader.dataset, session.watched(settings), trainer.world.device)
+    batch = assembly.fixed_batch(trainer.loader.dataset, session.watched(settings), trainer.world.device)
     watch = Watch(folder, diversity=Diversity(batch), book=book, say=teller.say)
     observers = [Clocked(Reporter(every, book, watch)), Clocked(teller)]
 
@@ -385,10 +386,10 @@ def configuration(work: Work, *overrides: str) -> dict:
 
 def assembled(work: Work, *overrides: str) -> Trainer:
     config = configuration(work, *overrides)
-    settings = Settings(**config["trainer"])
+    settings = TrainerSettings(**config["trainer"])
     device = machine.device_of(settings)
     machine.tune_process(settings, device, 1)
-    return session.assemble(config, World(0, 1, device))[0]
+    return assembly.assemble(config, settings, World(0, 1, device))[0]
 
 
 def endless(loader) -> Iterator:
@@ -491,7 +492,7 @@ def measure(name: str, repetitions: int) -> list[dict]:
 
 def this_machine() -> dict:
     """What the figures hold for."""
-    settings = Settings()
+    settings = TrainerSettings()
     device = machine.device_of(settings)
     return {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else cpu_name(),

@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 
 from gan_lab.datasets import Folder
-from gan_lab.loader import Loader
+from gan_lab.training.loader import Loader
 
 SIZE, BATCH, CLASSES = 64, 64, 10
 TARGET = 20.0  # the pack must be this many times as fast as the faster ImageFolder

@@ -13,12 +13,13 @@ from statistics import median
 
 import torch
 
-from gan_lab import machine, session
-from gan_lab.config import compose
-from gan_lab.distributed import World
-from gan_lab.logbook import Logbook, Reporter
-from gan_lab.settings import Trainer as Settings
-from gan_lab.watch import Diversity, Watch
+from gan_lab.config.compose import compose
+from gan_lab.config.settings import TrainerSettings
+from gan_lab.training import assembly, machine, session
+from gan_lab.training.distributed import World
+from gan_lab.training.logbook import Logbook
+from gan_lab.training.observers import Reporter
+from gan_lab.training.watch import Diversity, Watch
 
 WORKS = {
     "gan on ring8": ["model=gan", "dataset=ring8"],
@@ -48,10 +49,10 @@ class Timed(Reporter):
 def share(words: list[str], stretches: int, folder: Path) -> tuple[float, float]:
     """The watch's share of the time of a step, and the seconds of a step."""
     config = compose([*words, "trainer.threads=1", "trainer.device=cpu"])
-    settings = Settings(**config["trainer"])
+    settings = TrainerSettings(**config["trainer"])
     machine.tune_process(settings, torch.device("cpu"), 1)
-    trainer, dataset = session.assemble(config, World())
-    diversity = Diversity(session.fixed_batch(dataset, session.watched(settings), "cpu"))
+    trainer, dataset = assembly.assemble(config, settings, World())
+    diversity = Diversity(assembly.fixed_batch(dataset, session.watched(settings), "cpu"))
     book = Logbook(folder)
     watch = Watch(folder, diversity=diversity, book=book)
     reporter = Timed(settings.log_every, book, watch)

@@ -1,7 +1,7 @@
 """Whether the watch sees planted failures and is silent on healthy runs: `python scripts/exam_watch.py tuning`.
 
-Thresholds in gan_lab/watch.py were chosen on the half `tuning`; `held-out` has other seeds, magnitudes and presets and
-is for asking once. Prints a table, and ends with 1 if a failure is missed or a healthy run is alarmed.
+Thresholds in gan_lab/training/watch.py were chosen on the half `tuning`; `held-out` has other seeds, magnitudes and
+presets and is for asking once. Prints a table, and ends with 1 if a failure is missed or a healthy run is alarmed.
 """
 
 import argparse
@@ -17,22 +17,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gan_lab import launch
-from gan_lab.config import compose
+from gan_lab.config.compose import compose
 from gan_lab.errors import DivergedError
-from gan_lab.logbook import read_json
+from gan_lab.launch import launch
 from gan_lab.models import GAN, Terms
-from gan_lab.record import git_state
+from gan_lab.rows import Rows
+from gan_lab.storage.files import read_json
+from gan_lab.training.record import git_state
 
 
 class OneLatent(GAN):
     """A game whose generator is only ever fed one latent."""
 
     def latent(self, n: int) -> Tensor:
-        return self.draw_latents(range(n))
+        return self.draw(range(n))["latent"]
 
-    def draw_latents(self, seeds) -> Tensor:
-        return super().draw_latents([0]).expand(len(seeds), -1).contiguous()
+    def draw(self, seeds) -> Rows:
+        return super().draw([0]).at([0] * len(seeds))
 
 
 class Broken(GAN):

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from gan_lab.choices import choices, description, groups
+from gan_lab.config.choices import choices, description, groups
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "choices.md"
 REMEDY = "docs/choices.md is stale: run `python scripts/lists.py`."

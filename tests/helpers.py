@@ -13,13 +13,14 @@ import yaml
 from omegaconf import OmegaConf
 
 import gan_lab
-from gan_lab import config as _resolvers  # noqa: F401
-from gan_lab import session
-from gan_lab.build import build_dataset
-from gan_lab.config import compose
-from gan_lab.distributed import World
+from gan_lab.config import compose as _resolvers  # noqa: F401
+from gan_lab.config.build import build_dataset
+from gan_lab.config.compose import compose
+from gan_lab.config.overrides import NESTED
+from gan_lab.config.settings import TrainerSettings
 from gan_lab.errors import ConfigError
-from gan_lab.overrides import NESTED
+from gan_lab.training import assembly
+from gan_lab.training.distributed import World
 
 ROOT = Path(gan_lab.__file__).parents[1]
 CONF = ROOT / "conf"
@@ -100,7 +101,9 @@ def narrow(node):
 def trainer_of(config: dict, world: World | None = None):
     """What `session` assembles from a configuration, ready for its first round."""
     with contextlib.redirect_stdout(io.StringIO()):
-        trainer, dataset = session.assemble(copy.deepcopy(config), world or World())
+        trainer, dataset = assembly.assemble(
+            copy.deepcopy(config), TrainerSettings(**config["trainer"]), world or World()
+        )
     trainer.game.train()
     if torch.get_default_dtype() == torch.float64:
         in_double(dataset)

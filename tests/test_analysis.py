@@ -12,7 +12,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 import gan_lab
-from gan_lab import launch
 from gan_lab.analysis import arithmetic as arithmetics
 from gan_lab.analysis import dropout as dropouts
 from gan_lab.analysis.arithmetic import arithmetic
@@ -22,15 +21,18 @@ from gan_lab.analysis.edit import edit, histogram
 from gan_lab.analysis.filters import GuidedReLU
 from gan_lab.analysis.interpolation import interpolation
 from gan_lab.analysis.linear import Linear, features_by
+from gan_lab.analysis.listing import looks
 from gan_lab.analysis.neighbours import neighbours
 from gan_lab.analysis.projection import projection
 from gan_lab.analysis.traversal import traversal
 from gan_lab.cli import main
-from gan_lab.commands.analyze import looks
 from gan_lab.datasets import Digits
 from gan_lab.datasets.shapes import Shapes
 from gan_lab.errors import ConfigError
+from gan_lab.launch import launch
 from gan_lab.metrics import classifier as classifiers
+from gan_lab.rows import Rows
+from gan_lab.runs.run import Run
 
 QUICK = {
     "arithmetic": {"pool": 60, "trials": 8},
@@ -73,22 +75,23 @@ def brush(tmp_path_factory):
     return str(path)
 
 
-class Made:
+class Made(Run):
     """A run whose generator is a function of latents [N, D] that the test knows."""
+
+    dataset = game = None
 
     def __init__(self, generator, dataset=None, latent_dim=6):
         self.generator, self.dataset, self.device = generator, dataset or Digits("train"), torch.device("cpu")
-        self.game = SimpleNamespace(sample=generator, averaged=("generator",), generator=generator)
+        self.game = SimpleNamespace(
+            sample=lambda rows: Rows(image=self.generator(rows["latent"])), averaged=("generator",),
+            generator=generator, made_of=("latent",), makes=("image",), conditions=(),
+            draw=lambda seeds: Rows(latent=torch.stack([self.latent(seed) for seed in seeds])),
+        )  # fmt: skip
         self.latent_dim = latent_dim
         self.config = config_of("dataset.split=train")
 
-    def latents(self, seeds):
-        rows = [torch.randn(self.latent_dim, generator=torch.Generator().manual_seed(int(seed))) for seed in seeds]
-        return torch.stack(rows)
-
-    @torch.no_grad()
-    def generate(self, latents, batch_size=64):
-        return torch.cat([self.generator(part) for part in latents.split(batch_size)])
+    def latent(self, seed):
+        return torch.randn(self.latent_dim, generator=torch.Generator().manual_seed(int(seed)))
 
 
 def flat_pictures(latents, weight):
@@ -114,7 +117,7 @@ def test_a_straight_way_through_a_linear_generator_is_even(weight):
 def test_a_jump_is_a_step_that_is_all_of_the_way():
     """Pictures of the sign of one coordinate: a walk between two of unlike sign jumps once."""
     run = Made(lambda z: torch.sign(z[:, :1])[..., None, None].expand(-1, 1, 16, 16))
-    run.latents = lambda seeds: torch.tensor([[1.0 if seed % 2 else -1.0] for seed in seeds])
+    run.latent = lambda seed: torch.tensor([1.0 if seed % 2 else -1.0])
     figures = interpolation(run, steps=8, pairs=4).figures
     assert figures["linear/unevenness"] == pytest.approx(7)
 
@@ -142,7 +145,7 @@ def test_a_generator_that_repeats_training_pictures_is_found_out():
 
 def test_what_a_generator_can_draw_is_found_and_what_it_cannot_is_not(weight, tmp_path):
     run = Made(lambda z: torch.tanh(flat_pictures(z, weight)))
-    drawn = run.generate(run.latents([77]))[0, 0].add(1).mul(127.5).round().byte().numpy()
+    drawn = run.generate(run.rows([77]))[0, 0].add(1).mul(127.5).round().byte().numpy()
     Image.fromarray(drawn).save(tmp_path / "own.png")
     own = projection(run, images=[str(tmp_path / "own.png")], steps=200, use_encoder=False).figures
     other = projection(run, n=2, steps=50, use_encoder=False).figures
@@ -181,7 +184,7 @@ def test_a_linear_classifier_learns_what_a_line_divides():
 def test_every_layer_before_the_score_gives_features():
     def features(*critic):
         discriminator = nn.Sequential(*critic)
-        game = SimpleNamespace(main_critic=discriminator, critic=discriminator)
+        game = SimpleNamespace(critics=("discriminator",), main_critic=discriminator, critic=discriminator)
         return features_by(game)(torch.randn(3, 1, 16, 16)).shape
 
     halves = nn.Conv2d(1, 8, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(8, 16, 4, 2, 1)
@@ -292,9 +295,9 @@ def is_expected(what, run, sentence):
     if not run.dataset.classes and "labels" in sentence:
         return True
     if what == "steganography":
-        return len(run.latents([0]).shape) == 2 or "back" not in run.game.translators
+        return "latent" in run.game.made_of or "back" not in run.game.translators
     if what in ("arithmetic", "edit", "projection", "traversal"):
-        return "samples" in sentence or ("this run translates images" in sentence and run.latents([0]).dim() == 4)
+        return "samples" in sentence or ("this run translates images" in sentence and "latent" not in run.game.made_of)
     return what == "dropout" and "samples" in sentence
 
 

@@ -11,26 +11,29 @@ import torch
 from helpers import config_of
 from PIL import Image
 
-from gan_lab import evaluation, fits, pictures, session
+from gan_lab import pictures
 from gan_lab.analysis.base import as_played
 from gan_lab.analysis.projection import picture_of
-from gan_lab.build import build_game
 from gan_lab.cli import main
-from gan_lab.compat import Parts, complaints
-from gan_lab.config import compose
+from gan_lab.config import fits
+from gan_lab.config.build import build_game
+from gan_lab.config.compat import Parts, complaints
+from gan_lab.config.compose import compose
+from gan_lab.config.settings import TrainerSettings
 from gan_lab.datasets import Dataset, Folder, packed
 from gan_lab.datasets.pairs import PairedFolder
 from gan_lab.datasets.shapes import Shapes
 from gan_lab.datasets.unpaired import UnpairedFolder
-from gan_lab.distributed import joined
 from gan_lab.errors import ConfigError, DataError, MissingDataError
-from gan_lab.evaluation import labelled, other_split, reference_of
-from gan_lab.evaluator import Evaluator
 from gan_lab.metrics import Pixels, judge, look, store
 from gan_lab.metrics.neighbours import density_coverage, precision_recall
 from gan_lab.networks.layers import halvings
-from gan_lab.settings import Trainer
-from gan_lab.survey import balance
+from gan_lab.runs import evaluation
+from gan_lab.runs.references import labelled, other_split, reference_of
+from gan_lab.training import session
+from gan_lab.training.distributed import joined
+from gan_lab.training.evaluator import Evaluator
+from gan_lab.training.survey import balance
 
 torch.set_num_threads(1)
 
@@ -419,7 +422,7 @@ def test_one_picture_is_not_to_make_a_batch_of_two(tmp_path):
     words = ["dataset=folder", f"dataset.path={tmp_path}", "dataset.image_size=16", "trainer.batch_size=1"]
     config = compose([*words, "model=dcgan"])
     dataset, game = folder(tmp_path, image_size=16), build_game(config)
-    parts = Parts(dataset, game, Trainer(**config["trainer"]), {})
+    parts = Parts(dataset, game, TrainerSettings(**config["trainer"]), {})
     (found,) = (each for each in complaints(parts) if "a single sample per batch" in each)
     assert "Add data, or set model." in found and ".norm=layer" in found and "batch_size=2" not in found
 
@@ -469,7 +472,7 @@ def test_a_folder_in_place_of_a_dataset_is_told_how(tmp_path):
 
 def test_a_dry_run_writes_no_pack(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(session, "assemble", lambda config, world: seen.append(config["dataset"]["cache"]) or 1 / 0)
+    monkeypatch.setattr(session, "assemble", lambda config, *more: seen.append(config["dataset"]["cache"]) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         session.dry_run(compose(["dataset=folder", f"dataset.path={save(tmp_path, '1.png')}"]))
     assert seen == ["never"]

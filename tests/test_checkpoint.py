@@ -18,8 +18,9 @@ import pytest
 import torch
 from helpers import fingerprint, made
 
-from gan_lab import checkpoint, stored
 from gan_lab.errors import CheckpointError, ResourceError
+from gan_lab.storage import checkpoint
+from gan_lab.storage import files as stored
 
 
 def state_at(step):
@@ -145,7 +146,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_older_checkpoint(tmp_path):
     script = f"""
         import resource, signal, torch
         from pathlib import Path
-        from gan_lab import checkpoint, stored
+        from gan_lab.storage import checkpoint, files as stored
         from gan_lab.errors import ResourceError
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))

@@ -17,10 +17,10 @@ import pytest
 import yaml
 from hypothesis import strategies as st
 
-import gan_lab
+import gan_lab.launch
 from gan_lab.cli import main
+from gan_lab.config.settings import TrainerSettings
 from gan_lab.errors import DivergedError
-from gan_lab.settings import Trainer
 
 SUMMARY = {"status": "finished", "step": 5, "seconds": 1.5, "metrics": {"loss/generator/adversarial": 0.5}}
 CHECK = """
@@ -45,12 +45,12 @@ def calls(monkeypatch, tmp_path):
             raise DivergedError("The loss is not finite.")
         return SUMMARY | ({"status": "stopped", "signal": 15} if config["seed"] == 9 else {})
 
-    fake = types.ModuleType("gan_lab.launch")
+    fake = types.ModuleType("gan_lab.launch.launch")
     fake.train = train
     fake.dry_run = lambda config: calls.append({"config": config, "dry": True})
     fake.follow = lambda: calls.append("follow")
-    monkeypatch.setitem(sys.modules, "gan_lab.launch", fake)
-    monkeypatch.setattr(gan_lab, "launch", fake, raising=False)
+    monkeypatch.setitem(sys.modules, "gan_lab.launch.launch", fake)
+    monkeypatch.setattr(gan_lab.launch, "launch", fake, raising=False)
     monkeypatch.setattr(sys, "argv", ["gan-lab"])
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     monkeypatch.delenv("GAN_LAB_CONFIG_DIR", raising=False)
@@ -153,7 +153,7 @@ def test_debug_shows_the_traceback_and_a_bug_asks_for_a_report(calls, capsys, mo
     assert said(capsys, "train", "seed=9")[0] == 128 + 15
 
 
-@pytest.mark.parametrize("where", ["gan_lab.launch.train", "hydra.core.utils._save_config"])
+@pytest.mark.parametrize("where", ["gan_lab.launch.launch.train", "hydra.core.utils._save_config"])
 def test_a_full_disk_is_a_sentence_wherever_it_is_met(calls, capsys, monkeypatch, where):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -183,11 +183,11 @@ def test_train_alone_is_the_demo(calls, tmp_path):
 def test_a_choice_starts_from_the_defaults(calls):
     main(["train", "model=gan"])
     assert calls[0]["config"]["run"]["name"] == "gan_digits"
-    assert calls[0]["config"]["trainer"]["steps"] == Trainer().steps
+    assert calls[0]["config"]["trainer"]["steps"] == TrainerSettings().steps
 
 
 def test_no_run_overwrites_another(calls, monkeypatch):
-    from gan_lab.callbacks import claimed
+    from gan_lab.launch.callbacks import claimed
 
     assert [claimed(Path("a/b")).name for _ in range(3)] == ["b", "b-2", "b-3"]
 

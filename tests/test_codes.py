@@ -9,13 +9,13 @@ from helpers import config_of, made, play, trainer_of
 from torch.nn.functional import cross_entropy
 
 import gan_lab
-from gan_lab import launch
 from gan_lab.cli import main
 from gan_lab.errors import ConfigError
+from gan_lab.launch import launch
 from gan_lab.losses.features import network_of
 from gan_lab.metrics import classifier as classifiers
 from gan_lab.metrics.classes import purity
-from gan_lab.models.heads import Heard
+from gan_lab.models.heads import TwoHeads
 
 INFO = ["model=infogan", "loss=hinge", "dataset.split=train"]
 
@@ -27,12 +27,13 @@ def run(tmp_path_factory):
     return folder
 
 
-def test_a_heard_critic_returns_scores_alone_and_keeps_what_was_said():
+def test_a_critic_of_two_heads_returns_scores_alone_and_keeps_what_the_other_predicts():
     network = made("model=acgan").game.discriminator
-    critic, x = Heard(network), torch.randn(3, 1, 16, 16)
-    score, said = network.eval()(x)
-    assert torch.equal(critic(x), score) and torch.equal(critic.said[0], said)
-    assert score.shape == (3,) and said.shape == (3, 10)
+    critic, x, code = TwoHeads(network), torch.randn(3, 1, 16, 16), torch.eye(3)
+    score, predicted = network.eval()(x)
+    assert torch.equal(critic(x, code=code), score) and torch.equal(critic.second[0][0], predicted)
+    assert critic.second[0][1]["code"] is code
+    assert score.shape == (3,) and predicted.shape == (3, 10)
     assert network_of(critic) is network
 
 
@@ -43,12 +44,12 @@ def test_the_class_terms_are_of_real_and_fake_samples_by_the_label(loss):
     game.noise.at(0, "discriminator", 0)
     game.eval()
     terms = game.discriminator_loss(batch, 0).losses
-    fake = game.generator(game.latent(len(batch["label"])), game.told(batch))
+    fake = game.make(game.new(batch))
     for name, samples in (("class_real", batch["image"]), ("class_fake", fake)):
         torch.testing.assert_close(terms[name], cross_entropy(game.discriminator(samples)[1], batch["label"]))
     game.noise.at(0, "generator", 0)
     of_fake = game.generator_loss(batch, 0).losses["class_fake"]
-    fake = game.generator(game.latent(len(batch["label"])), game.told(batch))
+    fake = game.make(game.new(batch))
     torch.testing.assert_close(of_fake, cross_entropy(game.discriminator(fake)[1], batch["label"]))
 
 
@@ -98,7 +99,7 @@ def test_codes_are_drawn_as_they_are_described():
     game = made(*INFO, "model.codes=[3,1,2]", "model.generator.num_conditions=[3,1,2]",
                 "model.discriminator.outputs=[3,1,2]").game  # fmt: skip
     game.noise.at(0, "any", 0)
-    codes = game.drawn(500)
+    codes = game.new({"image": torch.zeros(500)})["code"]
     assert codes.shape == (500, 6) and game.bounds == [0, 3, 4, 6]
     assert (codes[:, :3].sum(dim=1) == 1).all() and (codes[:, 4:].sum(dim=1) == 1).all()
     assert codes[:, :3].mean(dim=0).sub(1 / 3).abs().max() < 0.08
@@ -107,18 +108,18 @@ def test_codes_are_drawn_as_they_are_described():
 
 def test_a_seed_has_its_codes():
     game = made(*INFO).game
-    latents = game.draw_latents(range(300))
-    assert latents.shape == (300, game.latent_dim + 12) and torch.equal(latents[7], game.draw_latents([7])[0])
-    assert (latents[:, game.latent_dim : -2].sum(dim=1) == 1).all()
-    assert latents[:, game.latent_dim : -2].sum(dim=0).min() > 10
+    rows = game.draw(range(300))
+    assert rows["latent"].shape == (300, game.latent_dim) and torch.equal(rows["code"][7], game.draw([7])["code"][0])
+    assert rows["code"].shape == (300, 12) and (rows["code"][:, :-2].sum(dim=1) == 1).all()
+    assert rows["code"][:, :-2].sum(dim=0).min() > 10
 
 
 def test_what_is_read_back_perfectly_costs_nothing_but_the_constants():
     game = made(*INFO).game
-    codes = game.drawn(8)
+    codes = game.draw(range(8))["code"]
     sure = torch.cat([codes[:, :10] * 1e3, codes[:, 10:]], dim=1)
-    assert all(value < 1e-6 for value in game.informed(sure, codes).losses.values())
-    blank = game.informed(torch.zeros_like(codes), codes).losses
+    assert all(value < 1e-6 for value in game.mutual_information(sure, {"code": codes}).losses.values())
+    blank = game.mutual_information(torch.zeros_like(codes), {"code": codes}).losses
     assert blank["code_0"] == pytest.approx(math.log(10)) and blank["code_1"] > 0
 
 
@@ -132,38 +133,39 @@ def test_the_weight_of_the_information_reaches_both_players():
 
 def test_one_code_changes_and_the_rest_is_held():
     game = made(*INFO).game
-    latents = game.draw_latents(range(4))
+    rows = game.draw(range(4))
     for code, value in ((0, 3), (1, -1.5), (2, 2.0)):
-        changed = game.with_code(latents, code, value)
-        first, last = game.latent_dim + game.bounds[code], game.latent_dim + game.bounds[code + 1]
-        rest = [i for i in range(latents.shape[1]) if not first <= i < last]
-        assert torch.equal(changed[:, rest], latents[:, rest])
-        told = changed[:, first:last]
-        assert torch.equal(told, torch.eye(10)[[3] * 4] if code == 0 else torch.full((4, 1), value))
+        changed = game.set_part(rows, "code", str(code), value)
+        first, last = game.bounds[code], game.bounds[code + 1]
+        rest = [i for i in range(12) if not first <= i < last]
+        assert torch.equal(changed["code"][:, rest], rows["code"][:, rest])
+        assert torch.equal(changed["latent"], rows["latent"])
+        there = changed["code"][:, first:last]
+        assert torch.equal(there, torch.eye(10)[[3] * 4] if code == 0 else torch.full((4, 1), value))
 
 
 def test_a_preview_walks_along_every_code():
     game = play(trainer_of(config_of(*INFO)), 1).game.eval()
-    latents = game.draw_latents(range(30))
-    tables = game.tables(latents)
+    rows = game.draw(range(30))
+    tables = game.tables(rows)
     assert {name: tuple(table.shape[:2]) for name, table in tables.items()} == {
         "fixed": (3, 10), "code_1": (3, 10), "code_2": (3, 10),
     }  # fmt: skip
-    assert torch.equal(tables["fixed"][:, 4], game.sample(game.with_code(latents[:3], 0, 4)))
-    assert torch.equal(tables["code_2"][:, 0], game.sample(game.with_code(latents[:3], 2, -2.0)))
+    made = lambda code, value: game.sample(game.set_part(rows.at(slice(3)), "code", code, value))["image"]
+    assert torch.equal(tables["fixed"][:, 4], made("0", 4)) and torch.equal(tables["code_2"][:, 0], made("2", -2.0))
 
 
 def test_codes_are_asked_for_by_number(run, tmp_path, capsys):
     assert main(["sample", str(run), "code.0=3", "code.2=-1.5", "n=4", f"out={tmp_path / 'three.png'}"]) == 0
     loaded = gan_lab.load(run)
-    latents = loaded.coded(loaded.latents([1]), {0: 3, 2: -1.5})
-    assert torch.equal(latents[0, -12:-2], torch.eye(10)[3]) and latents[0, -1] == -1.5
+    code = loaded.rows([1], code={0: 3, 2: -1.5})["code"]
+    assert torch.equal(code[0, :10], torch.eye(10)[3]) and code[0, -1] == -1.5
     for words, sentence in (
-        (["code.3=1"], "code.3=1 asks for a code, and this run has code.0 to code.2"),
-        (["code.0=10"], "code.0=10 must be a whole number from 0 to 9"),
-        (["code.0=0.5"], "code.0=0.5 must be a whole number from 0 to 9"),
-        (["code.x=1"], "code.x=1 must be a code's number and its value"),
-        (["code.1=nan"], "values are finite"),
+        (["code.3=1"], "code.3=1: this run has code.0 to code.2"),
+        (["code.0=10"], "code.0=10: it must be a whole number from 0 to 9"),
+        (["code.0=0.5"], "code.0=0.5: it must be a whole number from 0 to 9"),
+        (["code.x=1"], "code.x=1: this run has code.0 to code.2"),
+        (["code.1=nan"], "code.1=nan must be a number, for example code.1=3"),
         (["label=3"], "label=... asks for a condition, and this run has code"),
     ):
         capsys.readouterr()
@@ -174,7 +176,7 @@ def test_codes_are_asked_for_by_number(run, tmp_path, capsys):
 def test_a_run_without_codes_takes_none(tmp_path, capsys):
     launch.train(config_of("trainer.steps=1", "trainer.evaluate_every=null"), tmp_path / "run")
     assert main(["sample", str(tmp_path / "run"), "code.0=1"]) == 2
-    assert "this run has no codes: leave it out" in capsys.readouterr().err
+    assert "code=... asks for a condition, and this run has none: leave it out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("codes", ["[10,0]", "[10,-1]"])

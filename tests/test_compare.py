@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from gan_lab.cli import main
-from gan_lab.sides import better
+from gan_lab.storage.sides import better
 
 LOSS = "loss/generator/adversarial"
 

@@ -5,14 +5,16 @@ import torch
 from helpers import config_of, made, play, trainer_of, weights
 from torch import nn
 
-from gan_lab import compat
-from gan_lab.build import build_dataset, build_game
+from gan_lab.config import compat
+from gan_lab.config.build import build_dataset, build_game
+from gan_lab.config.settings import TrainerSettings
 from gan_lab.errors import ConfigError
 from gan_lab.losses import GradientPenalty, Wasserstein
+from gan_lab.losses.base import ByName
 from gan_lab.models import GAN
 from gan_lab.networks import mlp
 from gan_lab.noise import Noise
-from gan_lab.settings import Trainer
+from gan_lab.rows import Rows
 
 
 def complaint(*words, world_size=1):
@@ -23,7 +25,7 @@ def complaint(*words, world_size=1):
 
 
 def parts(config, world_size=1):
-    settings = Trainer(**config["trainer"])
+    settings = TrainerSettings(**config["trainer"])
     return compat.Parts(build_dataset(config), build_game(config), settings, config["optimizer_overrides"], world_size)
 
 
@@ -91,8 +93,9 @@ def test_past_that_the_penalty_of_a_sample_changes_with_its_neighbours():
         critic = mlp.Discriminator(1, 4, width=8, norm=norm, minibatch=minibatch)
         penalty = GradientPenalty()
         noise = type("Ends", (Noise,), {"uniform": lambda self, name, shape: torch.ones(shape)})()  # at `real`
-        together = penalty(critic, torch.cat([x, others]), torch.cat([x, others]), noise=noise) * 8
-        apart = penalty(critic, x, x, noise=noise) * 2 + penalty(critic, others, others, noise=noise) * 6
+        owed = lambda x: penalty(ByName(critic), Rows(image=x), Rows(image=x), noise=noise)
+        together = owed(torch.cat([x, others])) * 8
+        apart = owed(x) * 2 + owed(others) * 6
         return (together - apart).abs().item()
 
     assert penalised("layer") < 1e-5
@@ -168,7 +171,7 @@ def test_even_turns_are_fine_even_if_the_loss_asks_for_more():
 def test_past_that_there_are_no_fakes_or_they_pile_up(past):
     with pytest.raises(IndexError, match="pop from empty"):
         made(*HANDED, "loss=wgan_gp", rounds=1)
-    assert len(made(*HANDED, "trainer.turns={generator: 2}", rounds=3).game.handed) == 3
+    assert len(made(*HANDED, "trainer.turns={generator: 2}", rounds=3).game.last_fakes.fakes) == 3
 
 
 # --- Batches ---------------------------------------------------------------------------------------------------------
@@ -183,7 +186,7 @@ def test_a_batch_that_ranks_cannot_share_complains():
 
 def test_past_that_samples_are_lost():
     from gan_lab.datasets import Digits
-    from gan_lab.loader import Loader
+    from gan_lab.training.loader import Loader
 
     assert Loader(Digits(), 9, world_size=2).images == 8
 
@@ -251,7 +254,7 @@ def test_past_that_the_setting_is_ignored(past):
         "gan_lab.networks.torch.load",
         "torch.load",
         "subprocess.Popen",
-        "gan_lab.launch.train",
+        "gan_lab.launch.launch.train",
         "torch.optim.optimizer.Path",
     ],
 )

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from gan_lab.choices import choices, description, groups
-from gan_lab.config import compose
+from gan_lab.config.choices import choices, description, groups
+from gan_lab.config.compose import compose
 from gan_lab.errors import ConfigError
 
 FOLDERS = ("folder", "paired_folder", "unpaired_folder")  # of which only the user knows the path

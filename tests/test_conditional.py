@@ -1,4 +1,4 @@
-"""Games whose players are told a condition: it reaches networks, samples, previews, judges and the command."""
+"""Games whose players are given a condition: it reaches networks, samples, previews, judges and the command."""
 
 import json
 import math
@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 import gan_lab
-from gan_lab import launch, session
 from gan_lab.cli import main
 from gan_lab.errors import ConfigError
+from gan_lab.launch import launch
 from gan_lab.metrics import classifier as classifiers
 from gan_lab.networks import acgan
 from gan_lab.networks.conditional import ConditionalBatchNorm, Discriminator, Generator, Projection
+from gan_lab.rows import Rows
+from gan_lab.training import assembly
 
 CGAN = ["model=cgan", "loss=hinge", "dataset.split=train"]
 SHAPES = ["model=cgan", "dataset=shapes", "dataset.size=100", "dataset.image_size=16", "model.condition=attributes"]
@@ -32,13 +34,14 @@ def run(tmp_path_factory):
 
 def test_both_networks_are_told():
     game = made(*CGAN, rounds=1).game.eval()
-    latents = game.draw_latents(range(4))
-    image = game.sample(latents)
+    rows = game.draw(range(4))
+    image = game.sample(rows)["image"]
     for label in (2, 7):
-        told = torch.nn.functional.one_hot(torch.full((4,), label), 10).float()
-        assert not torch.equal(game.sample(game.asked(latents, told)), image) or label == int(latents[0, -10:].argmax())
-        scores = game.discriminator(image, told)
-        assert not torch.equal(scores, game.discriminator(image, told.roll(1, dims=1)))
+        labels = torch.full((4,), label)
+        assert not torch.equal(game.sample(rows.changed(label=labels))["image"], image)
+        condition = game.condition(Rows(label=labels))
+        scores = game.discriminator(image, condition)
+        assert not torch.equal(scores, game.discriminator(image, condition.roll(1, dims=1)))
 
 
 def test_a_blind_critic_scores_whatever_it_is_told_alike():
@@ -48,26 +51,22 @@ def test_a_blind_critic_scores_whatever_it_is_told_alike():
 
 
 def test_a_seed_has_a_latent_and_a_condition_of_the_data():
-    trainer = made(*CGAN, rounds=2)
-    game, latents = trainer.game, trainer.game.draw_latents(range(200))
-    conditions = latents[:, game.latent_dim :]
-    assert (conditions.sum(dim=1) == 1).all() and conditions.shape == (200, 10)
-    played = {int(label) for number in range(2) for label in trainer.loader.batch(number)[0]["label"]}
-    assert {*conditions.argmax(dim=1).tolist()} <= played and len(played) > 2
-    assert torch.equal(latents[5], game.draw_latents([5])[0])
+    game = made(*CGAN).game
+    rows = game.draw(range(200))
+    assert rows["latent"].shape == (200, game.latent_dim) and {*rows["label"].tolist()} == {*range(10)}
+    assert torch.equal(rows["latent"][5], game.draw([5])["latent"][0]) and rows["label"][5] == game.draw([5])["label"]
 
 
 def test_attributes_are_drawn_as_they_go_together_in_the_data():
     trainer = trainer_of(config_of(*SHAPES))
-    trainer.round()
-    seen = {tuple(row) for row in trainer.loader.batch(0)[0]["attributes"].tolist()}
-    drawn = trainer.game.draw_latents(range(50))[:, trainer.game.latent_dim :]
-    assert {tuple(row) for row in drawn.tolist()} <= seen
+    there = {tuple(row) for row in trainer.loader.dataset.extras["attributes"].tolist()}
+    drawn = {tuple(row) for row in trainer.game.draw(range(50))["attributes"].tolist()}
+    assert drawn <= there and len(drawn) > 20
 
 
 def test_what_is_remembered_of_the_data_resumes():
     trainer, again = made(*CGAN, rounds=3), made(*CGAN)
-    again.load_state_dict(session.clone(trainer.state_dict()))
+    again.load_state_dict(assembly.clone(trainer.state_dict()))
     assert torch.equal(trainer.game.known, again.game.known) and trainer.game.known.any()
     trainer.round(), again.round()
     assert fingerprint(trainer.state_dict()) == fingerprint(again.state_dict())
@@ -78,16 +77,16 @@ def test_a_preview_has_a_row_for_each_latent_and_a_column_for_each_condition():
     trainer.round()
     batch = {"image": torch.zeros(30, 1, 16, 16), "label": torch.arange(30) % 10}
     game = trainer.game.eval()
-    table = game.preview(batch, game.draw_latents(range(20)), 0)["fixed"]
+    table = game.preview(batch, game.draw(range(20)), 0)["fixed"]
     assert table.shape == (2, 10, 1, 16, 16)
-    column = game.sample(game.asked(game.draw_latents(range(2)), torch.eye(10)[3]))
+    column = game.sample(game.draw(range(2)).changed(label=torch.tensor([3, 3])))["image"]
     assert torch.equal(table[:, 3], column)
 
 
 def test_samples_are_asked_for_by_name(run, tmp_path, capsys):
     assert main(["sample", str(run), "label=3", "n=4", f"out={tmp_path / 'three.png'}"]) == 0
     loaded = gan_lab.load(run)
-    assert torch.equal(loaded.latents([1], loaded.condition("label", ["3"]))[0, -10:], torch.eye(10)[3])
+    assert loaded.rows([1, 2], label="3")["label"].tolist() == [3, 3]
     for words, sentence in (
         (["label=12"], "there is no label '12'; did you mean"),
         (["attributes=[red]"], "attributes=... asks for a condition, and this run has label"),
@@ -110,6 +109,25 @@ def test_evaluate_says_how_many_samples_are_what_they_were_told_to_be(run, tmp_p
     obeyed, varied = figures["label_accuracy/classifier"], figures["class_diversity/classifier"]
     assert 0 <= obeyed["value"] <= 1 and obeyed["protocol"]["samples"] == 40
     assert 0 < varied["value"] < 1, "an untrained generator draws each class much alike"
+
+
+def test_a_walk_moves_the_latent_and_leaves_the_condition(run):
+    loaded = gan_lab.load(run)
+    start, end = loaded.rows([1]), loaded.rows([2])
+    for way in ("linear", "spherical"):
+        walk = loaded.walk(start, end, 5, way)
+        assert torch.equal(walk["latent"][0], start["latent"][0])
+        torch.testing.assert_close(walk["latent"][-1], end["latent"][0])
+        assert (walk["label"] == start["label"]).all()
+
+
+def test_evaluate_says_how_many_attributes_are_as_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(classifiers, "IMAGES", 1500)
+    launch.train(config_of(*SHAPES, "trainer.steps=2", "trainer.evaluate_every=null"), tmp_path / "run")
+    assert main(["evaluate", str(tmp_path / "run"), "n=40", "extractor=pixels"]) == 0
+    obeyed = json.loads((tmp_path / "run" / "summary.json").read_text())["evaluation"]["attribute_accuracy/attributes"]
+    assert 0.3 < obeyed["value"] < 1 and obeyed["protocol"]["samples"] == 40
 
 
 @pytest.mark.parametrize(
@@ -146,7 +164,7 @@ def test_labels_that_are_all_equal_are_pointed_out(monkeypatch):
 
 def critic_of(told, **words):
     torch.manual_seed(0)
-    return Discriminator(2, 16, num_conditions=3, told=told, width=4, norm="none", **words)
+    return Discriminator(2, 16, num_conditions=3, conditioning=told, width=4, norm="none", **words)
 
 
 def test_planes_are_further_channels_and_a_projection_is_none():
@@ -193,8 +211,8 @@ def test_an_embedding_stands_in_for_the_condition(module):
 
 
 def test_an_unknown_way_of_telling_is_a_sentence():
-    with pytest.raises(ConfigError, match="told=word is not known; choose one of planes, projection, both"):
-        trainer_of(config_of(*CGAN, "model.discriminator.told=word"))
+    with pytest.raises(ConfigError, match="conditioning=word is not known; choose one of planes, projection, both"):
+        trainer_of(config_of(*CGAN, "model.discriminator.conditioning=word"))
 
 
 def test_what_attributes_do_to_a_norm_and_to_a_score_adds_up():
@@ -218,12 +236,10 @@ def test_residual_networks_are_told_by_their_norms_and_by_a_projection(words):
     assert all(math.isfinite(value) for value in trainer.report().values())
     norms = [m for m in game.generator.modules() if isinstance(m, ConditionalBatchNorm)]
     assert len(norms) == 4 and all(norm.weight.any() and norm.bias.any() for norm in norms), "each of them has learned"
-    latents = game.draw_latents([1, 2])
-    flipped = game.asked(latents, 1 - latents[:, game.latent_dim :])
-    image = game.sample(latents)
-    assert not torch.equal(image, game.sample(flipped))
-    told = latents[:, game.latent_dim :]
-    assert not torch.equal(game.discriminator(image, told), game.discriminator(image, 1 - told))
+    rows = game.draw([1, 2])
+    image, condition = game.make(rows), game.condition(rows)
+    assert not torch.equal(image, game.generator(rows["latent"], 1 - condition))
+    assert not torch.equal(game.discriminator(image, condition), game.discriminator(image, 1 - condition))
 
 
 # --- ACGAN's own networks --------------------------------------------------------------------------------------------

@@ -23,12 +23,12 @@ import torch
 import yaml
 from PIL import Image
 
-from gan_lab.build import build_dataset, resolve
+from gan_lab.config.build import build_dataset, resolve
 from gan_lab.datasets import CIFAR, MNIST, Digits, Folder, Gaussian1D, GaussianMixture, download
 from gan_lab.datasets.base import Stored
 from gan_lab.datasets.points import sliced_wasserstein
 from gan_lab.errors import DataError
-from gan_lab.evaluation import labelled
+from gan_lab.runs.references import labelled
 
 torch.set_num_threads(1)
 RANDOM = np.random.default_rng(0)

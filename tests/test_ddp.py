@@ -10,10 +10,11 @@ import pytest
 import torch
 from helpers import config_of, fingerprint, made, play, trainer_of, weights
 
-from gan_lab import launch, session
-from gan_lab.distributed import LostRankError, World, joined
 from gan_lab.errors import GanLabError, ResourceError
+from gan_lab.launch import launch
 from gan_lab.models import GAN
+from gan_lab.training import assembly
+from gan_lab.training.distributed import LostRankError, World, joined
 
 pytestmark = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes on one core")
 
@@ -159,7 +160,7 @@ def checkpoint_of_two(rank, world):
     uncut = play(trainer_of(config_of("model=dcgan"), world), 4)
     cut = play(trainer_of(config_of("model=dcgan"), world), 2)
     resumed = trainer_of(config_of("model=dcgan"), world)
-    resumed.load_state_dict(session.clone(cut.state_dict()))
+    resumed.load_state_dict(assembly.clone(cut.state_dict()))
     return fingerprint(play(resumed, 2).state_dict()) == fingerprint(uncut.state_dict())
 
 

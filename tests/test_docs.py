@@ -12,13 +12,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 
 from gan_lab import cli
-from gan_lab.build import build_dataset, build_game
-from gan_lab.commands.sample import options_of
-from gan_lab.compat import Parts, complaints
-from gan_lab.config import compose
+from gan_lab.commands.sample import Options, parted
+from gan_lab.config.build import build_dataset, build_game
+from gan_lab.config.compat import Parts, complaints
+from gan_lab.config.compose import compose
+from gan_lab.config.overrides import read, with_demo, with_jobs
+from gan_lab.config.settings import TrainerSettings
 from gan_lab.errors import ConfigError
-from gan_lab.overrides import read, with_demo, with_jobs
-from gan_lab.settings import Trainer
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "README.zh.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -90,9 +90,14 @@ def check(command: str) -> None:
         for job in jobs(words):
             compose(job)
     elif verb == "sample":
-        options_of(words[1:])
+        own, others = parted(Options, words[1:], "sample")
+        if wrong := [word for word in others if word.partition("=")[0].partition(".")[0] not in CONDITIONS]:
+            raise ConfigError(f"sample knows no {wrong[0]}")
     elif verb not in (*cli.verbs(), "--help", "--version"):
         raise ConfigError(f"there is no gan-lab {verb}")
+
+
+CONDITIONS = ("label", "attributes", "code")  # of the games that the pages speak of
 
 
 def on(pages, find):
@@ -125,7 +130,7 @@ def test_a_setting_among_the_tricks_composes_builds_and_fits(setting):
     (job,) = jobs(shlex.split(setting))
     config = compose(job)
     config["dataset"] = drawn(config["dataset"])
-    trainer = Trainer(**config["trainer"])
+    trainer = TrainerSettings(**config["trainer"])
     parts = Parts(build_dataset(config), build_game(config), trainer, config["optimizer_overrides"])
     assert complaints(parts) == []
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from gan_lab.ema import Ema
 from gan_lab.losses import NonSaturating
 from gan_lab.models import GAN
+from gan_lab.models.ema import Ema
 
 BATCH = {"image": torch.zeros(16, 4)}
 

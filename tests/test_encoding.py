@@ -5,10 +5,9 @@ import torch
 from helpers import config_of, made, names, trainer_of
 from torch import nn
 
-from gan_lab.build import build_game
-from gan_lab.config import compose
+from gan_lab.config.build import build_game
+from gan_lab.config.compose import compose
 from gan_lab.losses import LeastSquares
-from gan_lab.models.encoding import joined
 
 VAE, BI = ["model=vaegan", "loss=hinge"], ["model=bigan", "loss=hinge"]
 
@@ -106,7 +105,7 @@ def test_previews_show_images_beside_what_is_rebuilt(words):
     trainer = made(*words, rounds=1)
     (batch,) = trainer.loader.batch(0)
     game = trainer.game.eval()
-    table = game.preview(batch, game.draw_latents(range(4)), 0)["rebuilt"]
+    table = game.preview(batch, game.draw(range(4)), 0)["rebuilt"]
     assert torch.equal(table[:, 0], batch["image"][:8]) and torch.equal(table[:, 1], game.rebuild(batch["image"])[:8])
 
 
@@ -116,27 +115,30 @@ def test_previews_show_images_beside_what_is_rebuilt(words):
 def test_pairs_are_an_image_with_its_latent_and_a_latent_with_its_image():
     game, batch = at_turn("discriminator", *BI)
     real, fake = game.pairs(batch["image"], game.latent(len(batch["image"])))
-    z = game.latent(len(real))
-    torch.testing.assert_close(real, joined(batch["image"], game.encoder(batch["image"])))
-    torch.testing.assert_close(fake, joined(game.generator(z), z))
-    assert real.shape == (8, 1 + game.latent_dim, 16, 16)
-    assert (real[:, 1:] == real[:, 1:, :1, :1]).all()
+    z = game.latent(real.count)
+    assert torch.equal(real["image"], batch["image"]) and torch.equal(fake["latent"], z)
+    torch.testing.assert_close(real["latent"], game.encoder(batch["image"]))
+    torch.testing.assert_close(fake["image"], game.generator(z))
 
 
 def test_a_blind_critic_is_not_shown_the_latents():
-    pair, other = torch.randn(4, 51, 16, 16), torch.randn(4, 51, 16, 16)
-    other[:, 0] = pair[:, 0]
+    image, latent, other = torch.randn(4, 1, 16, 16), torch.randn(4, 50), torch.randn(4, 50)
     for blind in (True, False):
         game, _ = at_turn("discriminator", *BI, f"model.discriminator.blind={str(blind).lower()}")
-        assert torch.equal(game.discriminator(pair), game.discriminator(other)) is blind
+        assert torch.equal(game.discriminator(image, latent), game.discriminator(image, other)) is blind
 
 
 def test_the_encoder_wants_its_pairs_taken_for_the_generators():
     game, batch = at_turn("generator", *BI)
     terms = game.generator_loss(batch, 0).losses
     real, fake = game.pairs(batch["image"], game.latent(len(batch["image"])))
-    torch.testing.assert_close(terms["adversarial"], -game.discriminator(fake).mean())
-    torch.testing.assert_close(terms["adversarial_encoder"], game.discriminator(real).mean())
+    torch.testing.assert_close(terms["adversarial"], -game.discriminator(**fake).mean())
+    torch.testing.assert_close(terms["adversarial_encoder"], game.discriminator(**real).mean())
+
+
+def test_what_the_generator_owes_beside_is_owed_once():
+    report = made(*BI, "loss/penalty=feature_matching", rounds=1).report()
+    assert [name for name in report if "feature" in name] == ["loss/generator/feature_matching"]
 
 
 @pytest.mark.parametrize("loss", names("loss"))

@@ -10,14 +10,18 @@ import yaml
 from helpers import config_of, fingerprint, names, trainer_of, words_for
 
 import gan_lab
-from gan_lab import checkpoint, evaluator, launch
-from gan_lab.build import build_dataset
 from gan_lab.cli import main
+from gan_lab.config.build import build_dataset, build_game
+from gan_lab.config.settings import TrainerSettings
 from gan_lab.datasets import Digits
 from gan_lab.datasets.base import chosen, in_play
 from gan_lab.datasets.degraded import Degraded
 from gan_lab.errors import ConfigError
-from gan_lab.evaluation import (
+from gan_lab.launch import launch
+from gan_lab.metrics import Pixels
+from gan_lab.metrics import classifier as classifiers
+from gan_lab.rows import Rows
+from gan_lab.runs.evaluation import (
     Judge,
     are_apart,
     evaluate,
@@ -28,12 +32,11 @@ from gan_lab.evaluation import (
     novelty,
     reference_of,
 )
-from gan_lab.evaluator import Evaluator, evaluator_of
-from gan_lab.logbook import read_json
-from gan_lab.metrics import Pixels
-from gan_lab.metrics import classifier as classifiers
-from gan_lab.settings import Trainer
-from gan_lab.stored import rows_of as table_of
+from gan_lab.storage import checkpoint
+from gan_lab.storage.files import read_json
+from gan_lab.storage.files import rows_of as table_of
+from gan_lab.training import evaluator
+from gan_lab.training.evaluator import Evaluator, evaluator_of
 
 JUDGED = ("trainer.evaluate_every=2", "trainer.evaluate_samples=40")
 FIELDS = {"reference", "reference_count", "samples", "extractor", "resize", "weights", "batch_norm", "seed", "version"}
@@ -128,7 +131,7 @@ class Told:
 
 @pytest.fixture
 def book(tmp_path):
-    from gan_lab.logbook import Logbook
+    from gan_lab.training.logbook import Logbook
 
     return Logbook(tmp_path)
 
@@ -197,14 +200,15 @@ def test_the_share_of_the_time_is_what_judging_took(book, monkeypatch):
 def test_a_metric_that_will_not_be_there_is_told_before_the_run(words, sentence):
     config = config_of(*words)
     with pytest.raises(ConfigError, match=sentence.replace(".", r"\.")):
-        evaluator_of(config, Trainer(**config["trainer"]), build_dataset(config), "cpu")
+        evaluator_of(config, TrainerSettings(**config["trainer"]), build_dataset(config), build_game(config), "cpu")
 
 
 def test_points_are_judged_by_the_truth_alone():
     config = config_of("dataset=ring8", "trainer.evaluate_with=classifier")
-    made = evaluator_of(config, Trainer(**config["trainer"]), build_dataset(config), "cpu")
+    made = evaluator_of(config, TrainerSettings(**config["trainer"]), build_dataset(config), build_game(config), "cpu")
     assert made.metric == "exact/quality" and made.count == 10_000
-    assert evaluator_of({**config}, Trainer(steps=1, evaluate_every=None), build_dataset(config), "cpu") is None
+    never = TrainerSettings(steps=1, evaluate_every=None)
+    assert evaluator_of({**config}, never, build_dataset(config), build_game(config), "cpu") is None
 
 
 def test_a_classifier_can_judge_and_choose_while_a_run_goes_on(tmp_path):
@@ -235,7 +239,7 @@ def test_evaluate_judges_by_the_test_split_and_writes_how(mine, capsys):
 
 
 def test_what_looks_at_pairs_says_how_many_it_saw(run, monkeypatch):
-    monkeypatch.setattr("gan_lab.metrics.seen.KEPT", 20)
+    monkeypatch.setattr("gan_lab.metrics.features.KEPT", 20)
     told = {f.name: f.protocol for f in evaluate(gan_lab.load(run), n=30, extractor="pixels")}
     assert (told["fid/pixels"].samples, told["fid/pixels"].reference_count) == (30, 359)
     assert (told["kid/pixels"].samples, told["kid/pixels"].reference_count) == (20, 20)
@@ -244,7 +248,7 @@ def test_what_looks_at_pairs_says_how_many_it_saw(run, monkeypatch):
 
 def test_copies_of_training_pictures_are_not_new_wherever_they_lie(run, monkeypatch):
     """Only the first training pictures were compared with: copies of the others passed for new."""
-    monkeypatch.setattr("gan_lab.metrics.seen.KEPT", 50)
+    monkeypatch.setattr("gan_lab.metrics.features.KEPT", 50)
     run = gan_lab.load(run)
     last = torch.arange(len(run.dataset))[-40:]
     judged_, test = copies_of(run, last), reference_of(run.config, run.dataset)[0]
@@ -264,7 +268,7 @@ def copies_of(run, rows, dataset=None):
 
 def test_features_of_training_pictures_are_kept_chunk_by_chunk(run, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("gan_lab.metrics.seen.KEPT", 500)
+    monkeypatch.setattr("gan_lab.metrics.features.KEPT", 500)
     dataset = gan_lab.load(run).dataset
     chunks = lambda: [*features_of(Pixels(), dataset, torch.arange(len(dataset)))]
     first = chunks()
@@ -273,7 +277,7 @@ def test_features_of_training_pictures_are_kept_chunk_by_chunk(run, tmp_path, mo
     assert torch.equal(torch.cat(first), torch.cat(chunks()))
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "none"))
-    monkeypatch.setattr("gan_lab.evaluation.FEATURES", 1000)  # a set of more is looked at anew
+    monkeypatch.setattr("gan_lab.runs.evaluation.FEATURES", 1000)  # a set of more is looked at anew
     assert torch.equal(torch.cat(first), torch.cat(chunks())) and not [*(tmp_path / "none").rglob("features-*")]
 
 
@@ -451,7 +455,7 @@ def test_reference_statistics_are_kept_and_follow_the_data(tmp_path, monkeypatch
     first = pixels_of().real
     assert len(files()) == 1
     looked = []
-    monkeypatch.setattr("gan_lab.evaluation.look", lambda *_: looked.append(1) or first)
+    monkeypatch.setattr("gan_lab.runs.evaluation.look", lambda *_: looked.append(1) or first)
     assert torch.equal(pixels_of().real.moments.mean, first.moments.mean) and not looked
     _ = pixels_of(count=3).real  # one picture is another
     assert looked == [1] and len(files()) == 2
@@ -543,7 +547,9 @@ def test_pairs_are_judged_by_what_their_images_are(tmp_path):
     rows = run.dataset.rows(chosen(len(run.dataset), 40))
     source, image = (rows[name].permute(0, 3, 1, 2) / 127.5 - 1 for name in ("source", "image"))
     torch.manual_seed(0)
-    assert figures["l1/pairs"].value == pytest.approx(float((run.generate(source) - image).abs().mean()), rel=0.05)
+    assert figures["l1/pairs"].value == pytest.approx(
+        float((run.generate(Rows(source=source)) - image).abs().mean()), rel=0.05
+    )
     assert figures["l1/pairs"].protocol.samples == 40 and figures["l1/pairs"].protocol.extractor == "none"
     assert not any(name.endswith(("truth", "way_back")) for name in figures)
 
@@ -564,13 +570,13 @@ def test_translations_are_judged_on_pictures_of_every_class(sorted_pairs):
     """The first rows of a folder are all of its first classes."""
     assert len({*sorted_pairs.rows(torch.arange(200))["label"].tolist()}) == 2
     trainer = trainer_of(config_of("model=pix2pix", "dataset=degraded"))
-    chosen_ones = materials(trainer.game, sorted_pairs, range(200))
+    chosen_ones = materials(trainer.game, sorted_pairs, range(200))["source"]
     every = in_play(sorted_pairs.rows(torch.arange(len(sorted_pairs)))["source"])
     which = [int((every == source).flatten(1).all(dim=1).nonzero()[0]) for source in chosen_ones[:, :]]
     labels = sorted_pairs.of.labels.sort(stable=True).values[which]
     assert len({*labels.tolist()}) == 10 and len(which) == len({*which}) == 200
-    assert torch.equal(chosen_ones, materials(trainer.game, sorted_pairs, range(200)))
-    assert len(materials(trainer.game, sorted_pairs, range(5000))) == len(sorted_pairs)
+    assert torch.equal(chosen_ones, materials(trainer.game, sorted_pairs, range(200))["source"])
+    assert materials(trainer.game, sorted_pairs, range(5000)).count == len(sorted_pairs)
 
 
 def test_of_all_translations_no_class_comes_first(sorted_pairs):
@@ -581,12 +587,12 @@ def test_of_all_translations_no_class_comes_first(sorted_pairs):
 
 
 def test_a_classifier_is_examined_with_pictures_of_every_class(monkeypatch):
-    monkeypatch.setattr("gan_lab.evaluation.LEARNT", (1000, 60))
+    monkeypatch.setattr("gan_lab.runs.references.LEARNT", (1000, 60))
     config = config_of("dataset.split=train")
     test = build_dataset(config_of("dataset.split=test"))
     order = test.labels.argsort(stable=True)
     test.labels, test._whole = test.labels[order], {name: x[order] for name, x in test.tensors().items()}
-    monkeypatch.setattr("gan_lab.evaluation.other_split", lambda config, split: test if split == "test" else None)
+    monkeypatch.setattr("gan_lab.runs.references.other_split", lambda config, split: test if split == "test" else None)
     assert len(labelled(config, build_dataset(config)).test_labels.unique()) == 10
 
 

@@ -10,11 +10,12 @@ from helpers import config_of
 from PIL import Image
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
-from gan_lab import checkpoint, launch
-from gan_lab.evaluator import Evaluator
-from gan_lab.logbook import Saver
-from gan_lab.stored import rows_of, summary_of
-from gan_lab.trainer import Trainer
+from gan_lab.launch import launch
+from gan_lab.storage import checkpoint
+from gan_lab.storage.files import rows_of, summary_of
+from gan_lab.training.evaluator import Evaluator
+from gan_lab.training.observers import Saver
+from gan_lab.training.trainer import Trainer
 
 TIMES = ("speed/", "memory/", "health/waiting")
 ODD = ["trainer.log_every=7", "trainer.sample_every=11", "trainer.checkpoint_every=13", "trainer.evaluate_every=12"]

@@ -9,11 +9,12 @@ from helpers import INNER, config_of, names, play, trainer_of, words_for, yaml_o
 from test_matrix import REMEDY, complaints_of, words_of
 from torch import nn
 
-from gan_lab import compat, machine
-from gan_lab.distributed import World
+from gan_lab.config import compat
+from gan_lab.config.settings import TrainerSettings
 from gan_lab.errors import ConfigError
-from gan_lab.loader import Ahead
-from gan_lab.settings import Trainer
+from gan_lab.training import machine
+from gan_lab.training.distributed import World
+from gan_lab.training.loader import Ahead
 
 MODELS, LOSSES, PRECISIONS = names("model"), names("loss"), ("bf16", "fp16", "fp32")
 MOST = max(len(MODELS), len(LOSSES), len(PRECISIONS))
@@ -29,7 +30,7 @@ def check_plays(*words, rounds=2):
         game, rows = trainer.game, trainer.loader.prepared(0, 0)
         game.noise.at("preview", 0)
         with game.using(dict(trainer.ema.networks)):
-            shown = game.preview(rows, game.draw_latents(range(4)), 0)
+            shown = game.preview(rows, game.draw(range(4)), 0)
             assert {x.device.type for x in [*shown.values(), game.critic(rows["image"])]} == {"cuda"}
 
 
@@ -208,7 +209,7 @@ def test_a_layer_without_a_deterministic_gradient_is_refused_on_a_gpu_alone():
 @pytest.mark.parametrize("mode", ["nearest", "bilinear"])
 def test_a_layer_that_interpolates_is_refused_by_its_mode(mode):
     game = nn.Sequential(nn.Upsample(mode=mode))
-    parts = SimpleNamespace(settings=Trainer(deterministic=True), device="cuda", game=game)
+    parts = SimpleNamespace(settings=TrainerSettings(deterministic=True), device="cuda", game=game)
     assert bool([*compat.uncertain_kernels(parts)]) == (mode == "bilinear")
 
 
@@ -218,7 +219,7 @@ def test_one_setting_holds_for_matrices_and_convolutions(monkeypatch, word, tf32
     monkeypatch.setattr(torch, "set_float32_matmul_precision", said.append)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", usual)  # put back at the end
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
-    machine.tune_process(Trainer(matmul_precision=word), torch.device("cpu"), 1)
+    machine.tune_process(TrainerSettings(matmul_precision=word), torch.device("cpu"), 1)
     assert said == [], "a CPU multiplies in float32"
-    machine.tune_process(Trainer(matmul_precision=word), torch.device("cuda"), 1)
+    machine.tune_process(TrainerSettings(matmul_precision=word), torch.device("cuda"), 1)
     assert (said, torch.backends.cudnn.allow_tf32) == ([word], tf32)

@@ -20,7 +20,7 @@ from PIL import Image
 from gan_lab import cli
 from gan_lab.datasets import Folder, folder, packed
 from gan_lab.errors import DataError, ResourceError
-from gan_lab.loader import Loader
+from gan_lab.training.loader import Loader
 
 torch.set_num_threads(1)
 

@@ -95,8 +95,8 @@ def test_the_average_follows_networks_that_are_there(trainer):
 def test_a_sample_depends_on_its_own_seed_alone(trainer):
     game = trainer.game
     with game.using(dict(trainer.ema.networks)):
-        alone = game.sample(game.draw_latents([3]))
-        among = game.sample(game.draw_latents([1, 2, 3, 4]))
+        alone = game.sample(game.draw([3]))[game.makes[0]]
+        among = game.sample(game.draw([1, 2, 3, 4]))[game.makes[0]]
         assert not torch.equal(among[0], among[2])
     torch.testing.assert_close(among[2], alone[0], atol=1e-5, rtol=1e-5)
 
@@ -105,7 +105,7 @@ def test_previews_are_named_batches_of_samples(trainer):
     (batch,) = trainer.loader.batch(0)
     game = trainer.game
     with game.using(dict(trainer.ema.networks)):
-        views = game.preview(batch, game.draw_latents(range(8)), 0)
+        views = game.preview(batch, game.draw(range(8)), 0)
     assert {"fixed", "real"} <= views.keys()
     for name, view in views.items():
         is_table = view.dim() == 5  # rows of latents, columns of conditions
@@ -165,7 +165,7 @@ def test_reused_fakes_are_handed_on_and_none_is_left(accumulate):
     play(trainer, rounds=2)
     assert len(given) == 2 * accumulate
     assert all(torch.equal(a, b) for a, b in zip(given, taken, strict=True))
-    assert trainer.game.handed == []
+    assert trainer.game.last_fakes.fakes == []
     assert not any(fake.requires_grad for fake in taken)
 
 
@@ -215,7 +215,7 @@ def test_the_generator_may_play_a_larger_batch_than_the_critic():
     game.generator_loss({"image": real}, 0)
     ((fake, beside),) = shown
     assert len(fake) == 6 and torch.equal(beside, real[[0, 0, 1, 1, 2, 2]])
-    (handed,) = game.handed
+    (handed,) = game.last_fakes.fakes
     assert torch.equal(handed, fake[::2]), "the critic is shown as many fakes as real samples"
 
 

@@ -15,9 +15,9 @@ from tensorboard.context import RequestContext
 from tensorboard.data.provider import RunTagFilter
 from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups, metadata
 
-from gan_lab import launch
-from gan_lab.hparams import flat, main_settings
-from gan_lab.trainer import Trainer
+from gan_lab.launch import launch
+from gan_lab.training.hparams import flat, main_settings
+from gan_lab.training.trainer import Trainer
 
 STEPS = "trainer.steps=4", "trainer.log_every=1", "trainer.sample_every=4", "trainer.checkpoint_every=2"
 

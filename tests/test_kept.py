@@ -17,16 +17,19 @@ import torch
 import yaml
 from helpers import made
 
-from gan_lab import checkpoint, launch, logbook, machine, pool, sweep
 from gan_lab.cli import main
-from gan_lab.config import Job
-from gan_lab.distributed import World
+from gan_lab.config.compose import Job
 from gan_lab.errors import ConfigError, DivergedError, ResourceError
-from gan_lab.lock import locked
-from gan_lab.logbook import Saver, Spared
+from gan_lab.launch import launch, pool, sweep
 from gan_lab.metrics import store
-from gan_lab.stored import MARK, rows_of
+from gan_lab.storage import checkpoint
+from gan_lab.storage import files as stored
+from gan_lab.storage.files import MARK, rows_of
+from gan_lab.storage.lock import locked
 from gan_lab.streams import Steady
+from gan_lab.training import logbook, machine, observers
+from gan_lab.training.distributed import World
+from gan_lab.training.observers import Saver, Spared
 
 needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
 TINY = ["model=gan", "dataset=digits", "model.generator.width=8", "model.discriminator.width=8",
@@ -294,7 +297,7 @@ def test_a_text_that_cannot_be_written_leaves_no_half_file(tmp_path, monkeypatch
     (tmp_path / "summary.json").write_text("before")
     monkeypatch.setattr(checkpoint.os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        checkpoint.write_text(tmp_path / "summary.json", "after")
+        stored.write_text(tmp_path / "summary.json", "after")
     assert files(tmp_path) == {"summary.json": b"before"}
 
 
@@ -332,8 +335,8 @@ def test_an_observer_that_fails_is_said_once():
 
 
 def test_a_training_outlives_its_painter_its_judge_and_its_pictures(run, monkeypatch, capsys):
-    monkeypatch.setattr(logbook.Painter, "tell", Failing(ValueError("no paint")).tell)
-    monkeypatch.setattr("gan_lab.evaluator.Evaluator.figures", Failing(ZeroDivisionError("one picture")).tell)
+    monkeypatch.setattr(observers.Painter, "tell", Failing(ValueError("no paint")).tell)
+    monkeypatch.setattr("gan_lab.training.evaluator.Evaluator.figures", Failing(ZeroDivisionError("one picture")).tell)
     monkeypatch.setattr(logbook.Logbook, "animate", lambda self: 1 / 0)
     assert main(["train", *TINY, "hydra.run.dir=run"]) == 0
     out = capsys.readouterr().out
@@ -352,7 +355,7 @@ def test_the_saver_comes_before_what_may_fail(run, monkeypatch):
         raise KeyboardInterrupt  # a kill in the midst of a judgement
 
     with monkeypatch.context() as patch:
-        patch.setattr("gan_lab.evaluator.Evaluator.tell", end)
+        patch.setattr("gan_lab.training.evaluator.Evaluator.tell", end)
         assert main(["train", *TINY, "hydra.run.dir=cut"]) == 130
     assert checkpoint.load_newest(Path("cut/checkpoints"))["step"] == 2
     assert main(["resume", "cut"]) == 0
@@ -365,7 +368,7 @@ def test_the_saver_comes_before_what_may_fail(run, monkeypatch):
 
 @pytest.mark.parametrize("times", [1, 99])
 def test_a_save_that_fails_is_said_tried_again_and_ends_the_run_if_it_lasts(tmp_path, monkeypatch, times):
-    monkeypatch.setattr(logbook, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(observers, "PAUSES", (0.0, 0.0))
     left, said, real = [times], [], checkpoint.save
 
     def save(*args, **kwargs):
@@ -388,16 +391,16 @@ def test_a_save_that_fails_is_said_tried_again_and_ends_the_run_if_it_lasts(tmp_
 
 
 def test_checkpoints_replaced_by_a_file_end_the_run_with_six(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(logbook, "PAUSES", (0.0,))
+    monkeypatch.setattr(observers, "PAUSES", (0.0,))
     run = tmp_path / "run"
-    real = logbook.Reporter.tell
+    real = observers.Reporter.tell
 
     def replace(self, trainer):
         real(self, trainer)
         if not (run / "checkpoints").exists():
             (run / "checkpoints").write_text("a file")
 
-    monkeypatch.setattr(logbook.Reporter, "tell", replace)
+    monkeypatch.setattr(observers.Reporter, "tell", replace)
     assert main(["train", *TINY, f"hydra.run.dir={run}"]) == 6
     assert "cannot be written" in capsys.readouterr().err and summary(run)["status"] == "failed"
 
@@ -414,7 +417,7 @@ def test_what_tensorboards_thread_raises_is_left_to_who_writes_next(tmp_path, mo
 
 
 def test_a_run_that_is_renamed_while_it_trains_ends_with_six_and_is_not_begun_anew(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(logbook, "PAUSES", (0.0,))
+    monkeypatch.setattr(observers, "PAUSES", (0.0,))
     place, moved = tmp_path / "run", tmp_path / "moved"
 
     def tell(self, trainer, real=Saver.tell):
@@ -433,7 +436,7 @@ def test_a_rollback_prunes_nothing(tmp_path):
     trainer = made(rounds=1)
     for step in range(1, 6):
         checkpoint.save(tmp_path, {**trainer.state_dict(), "step": step}, keep=5)
-    from gan_lab.watch import Watch
+    from gan_lab.training.watch import Watch
 
     class Book:
         summary = {}
@@ -453,6 +456,7 @@ def test_a_rollback_prunes_nothing(tmp_path):
 
 LINKED = [".lock", "metrics.csv", "overrides.txt", "config.yaml", "summary.json", "environment.json", "evaluations.csv",
           "progress.gif", "samples/step-00000006.png", "checkpoints/step-00000006.pt", "checkpoints/step-00000006.json",
+          "results.png",
           ".summary.json.tmp{pid}", ".metrics.csv.tmp{pid}", "checkpoints/step-00000006.tmp{pid}"]  # fmt: skip
 
 

@@ -12,8 +12,10 @@ import pytest
 import yaml
 from helpers import fingerprint, play, trainer_of
 
-from gan_lab import checkpoint, launch, machine
 from gan_lab.errors import ConfigError
+from gan_lab.launch import launch
+from gan_lab.storage import checkpoint
+from gan_lab.training import machine
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
 
@@ -114,7 +116,7 @@ def test_a_signal_saves_a_checkpoint_and_says_how_to_go_on(tmp_path, number):
 def test_a_second_signal_ends_at_once(tmp_path):
     script = (
         "import os, signal, time, types\n"
-        "from gan_lab import machine\n"
+        "from gan_lab.training import machine\n"
         "now = 0.0\n"
         "machine.time = types.SimpleNamespace(monotonic=lambda: now)\n"
         "with machine.signals(lambda number: None):\n"

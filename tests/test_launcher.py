@@ -16,12 +16,13 @@ import pytest
 import torch
 import yaml
 
-from gan_lab import cli, launch, pool, sweep
+from gan_lab import cli
 from gan_lab.commands.train import resumed
-from gan_lab.config import Job
+from gan_lab.config.compose import Job
+from gan_lab.config.overrides import read, with_jobs
 from gan_lab.errors import CheckpointError, ConfigError, GanLabError
-from gan_lab.overrides import read, with_jobs
-from gan_lab.pool import Child, Slot, slots_for
+from gan_lab.launch import launch, pool, sweep
+from gan_lab.launch.pool import Child, Slot, slots_for
 
 needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
 TRAINER = {"device": "auto", "devices": 1, "threads": None}
@@ -166,18 +167,18 @@ def test_a_run_that_goes_on_puts_only_its_error_aside(left):
 
 def test_a_record_that_nobody_could_end_is_mended(tmp_path):
     sweep.record(job(run_dir=tmp_path), status="running")
-    assert sweep.settled(tmp_path)["status"] == "killed"
+    assert sweep.final_summary(tmp_path)["status"] == "killed"
     summary = {"status": "finished", "seconds": 3.5, "metrics": {"loss/generator/adversarial": 0.5, "memory/x": 1.0}}
     (tmp_path / "summary.json").write_text(json.dumps(summary))
-    entry = sweep.settled(tmp_path)
+    entry = sweep.final_summary(tmp_path)
     assert (entry["status"], entry["seconds"]) == ("finished", 3.5)
     assert entry["metrics"] == {"generator/adversarial": 0.5} and entry["overrides"] == ["model=gan", "seed=0"]
     (tmp_path / "job.json").write_text('{"job": 0, "status": "waiting", "overrides": []}')
     with pytest.raises(CheckpointError, match="holds no configuration"):
-        sweep.settled(tmp_path)
+        sweep.final_summary(tmp_path)
     (tmp_path / "job.json").write_text('{"job": ')
     with pytest.raises(CheckpointError, match="cannot be read"):
-        sweep.settled(tmp_path)
+        sweep.final_summary(tmp_path)
     (told,) = sweep.entries(tmp_path).values()
     assert told["status"] == "damaged" and "cannot be read" in told["error"]
 
@@ -199,10 +200,10 @@ def test_a_process_that_left_no_word_is_recorded_by_its_end(tmp_path, monkeypatc
     )
     child = Child(job(run_dir=tmp_path), Slot([], 1))
     assert child.process.wait(30) == code
-    child.settle(received)
+    child.finish(received)
     entry = sweep.read(tmp_path)
     assert entry["status"] == status and entry.items() >= recorded.items()
-    assert child.told().startswith(f"job 0 {status} after ")
+    assert child.ending().startswith(f"job 0 {status} after ")
 
 
 def test_a_sweep_ends_well_only_when_all_are_finished(tmp_path, capsys):
@@ -234,7 +235,7 @@ def acted(monkeypatch, tmp_path):
     def run(jobs, at_once, place):
         seen.jobs, seen.at_once = jobs, at_once
         for job in jobs[: 1 if seen.signal else None]:
-            sweep.record(job, **sweep.told(SUMMARY))
+            sweep.record(job, **sweep.entry_of(SUMMARY))
         return seen.signal
 
     monkeypatch.setattr(pool, "run", run)

@@ -6,12 +6,12 @@ from helpers import config_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gan_lab import machine
-from gan_lab.build import build_dataset
+from gan_lab.config.build import build_dataset
+from gan_lab.config.settings import TrainerSettings
 from gan_lab.datasets import Dataset, Digits
 from gan_lab.errors import ResourceError
-from gan_lab.loader import Loader
-from gan_lab.settings import Trainer
+from gan_lab.training import machine
+from gan_lab.training.loader import Loader
 
 
 class Numbers(Dataset):
@@ -150,15 +150,15 @@ def test_memory_is_guessed_where_the_system_does_not_tell(monkeypatch, error):
     assert machine.free_memory() > 0
     monkeypatch.setattr(machine.os, "sysconf", sysconf)
     assert machine.free_memory() == 4 << 30
-    assert machine.is_resident(Trainer(), Numbers(10), torch.device("cpu"))
+    assert machine.is_resident(TrainerSettings(), Numbers(10), torch.device("cpu"))
 
 
 def test_a_gpu_that_is_not_there_is_a_sentence(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert machine.device_of(Trainer(device="cuda:0")) == torch.device("cuda:0")
+    assert machine.device_of(TrainerSettings(device="cuda:0")) == torch.device("cuda:0")
     with pytest.raises(ResourceError, match="trainer.device=cuda:1: this machine has 1 CUDA devices, from cuda:0"):
-        machine.device_of(Trainer(device="cuda:1"))
+        machine.device_of(TrainerSettings(device="cuda:1"))
 
 
 # ---- what lies beside the rows --------------------------------------------------------------------------------------

@@ -22,7 +22,9 @@ from gan_lab.losses import (
     View,
     Wasserstein,
 )
+from gan_lab.losses.base import ByName
 from gan_lab.noise import Noise
+from gan_lab.rows import Rows
 
 REAL = torch.tensor([2.0, -1.0, 0.5, 3.0])
 FAKE = torch.tensor([-2.0, 1.5, 0.0, -0.5])
@@ -231,12 +233,16 @@ def batch(seed, n=6):
 
 
 def test_the_gradient_penalty_of_a_unit_slope_is_zero():
-    assert GradientPenalty()(linear_critic(1.0), batch(1), batch(2), noise=NOISE) < 1e-10
+    assert (
+        GradientPenalty()(ByName(linear_critic(1.0)), Rows(image=batch(1)), Rows(image=batch(2)), noise=NOISE) < 1e-10
+    )
 
 
 @given(st.floats(0.0625, 8, width=32), st.sampled_from([0.0, 1.0, 2.0]))
 def test_the_gradient_penalty_of_a_linear_critic_is_known(slope, center):
-    term = GradientPenalty(center=center)(linear_critic(slope), batch(1), batch(2), noise=NOISE)
+    term = GradientPenalty(center=center)(
+        ByName(linear_critic(slope)), Rows(image=batch(1)), Rows(image=batch(2)), noise=NOISE
+    )
     torch.testing.assert_close(term, torch.tensor((slope - center) ** 2), atol=1e-4, rtol=1e-4)
 
 
@@ -248,7 +254,7 @@ def test_the_gradient_penalty_looks_on_the_lines_between_real_and_fake():
         return x.flatten(1).square().sum(dim=1)
 
     real, fake = torch.zeros(200, 1, 2, 2), torch.ones(200, 1, 2, 2)
-    GradientPenalty()(critic, real, fake, noise=NOISE)
+    GradientPenalty()(ByName(critic), Rows(image=real), Rows(image=fake), noise=NOISE)
     (place,) = seen
     share = place.flatten(1)
     assert (share == share[:, :1]).all(), "one place for each sample"
@@ -260,7 +266,7 @@ def test_the_gradient_penalty_looks_on_the_lines_between_real_and_fake():
 
 def test_the_gradient_penalty_trains_the_critic():
     critic = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.Tanh(), nn.Linear(8, 1))
-    GradientPenalty()(critic, batch(1), batch(2), noise=NOISE).backward()
+    GradientPenalty()(ByName(critic), Rows(image=batch(1)), Rows(image=batch(2)), noise=NOISE).backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in critic[:-1].parameters())
 
 
@@ -271,14 +277,19 @@ class Constant(Penalty):
         return network(played[0]).mean() * 0 + 1
 
 
+def owed(objective, critic, turn=0, real=None):
+    real, fake = Rows(image=batch(1) if real is None else real), Rows(image=batch(2))
+    return objective.penalise("judge", critic, real, fake, turn=turn, noise=NOISE)
+
+
 @pytest.mark.parametrize("every", [1, 4])
 def test_a_lazy_penalty_costs_the_same_on_average(every):
     objective = Hinge(penalties={"constant": Constant(weight=3.0, every=every)})
-    paid = [objective.penalise("judge", linear_critic(1.0), batch(1), batch(2), turn=t, noise=NOISE) for t in range(16)]
+    paid = [owed(objective, ByName(linear_critic(1.0)), turn=t) for t in range(16)]
     due = [sum(terms.values()) for terms in paid if terms]
     assert len(due) == 16 // every
     assert sum(due) / 16 == 3
-    assert objective.penalise("pay", linear_critic(1.0), batch(1), turn=0, noise=NOISE) == {}
+    assert objective.penalise("regularise", linear_critic(1.0), Rows(latent=batch(1)), turn=0, noise=NOISE) == {}
 
 
 def test_a_lazy_penalty_is_logged_when_it_is_paid():
@@ -294,14 +305,14 @@ def test_penalties_run_in_float32_under_autocast():
 
     class Watch(Constant):
         def forward(self, network, *played, noise):
-            seen.extend(x.dtype for x in (*played, network(played[0])))
+            seen.extend(x.dtype for x in (*(rows["image"] for rows in played), network(played[0])))
             return super().forward(network, *played, noise=noise)
 
     critic = nn.Sequential(nn.Flatten(), nn.Linear(12, 1))
     with torch.autocast("cpu", torch.bfloat16):
         assert critic(batch(1)).dtype == torch.bfloat16
         objective = Hinge(penalties={"watch": Watch()})
-        objective.penalise("judge", critic, batch(1).bfloat16(), batch(2), turn=0, noise=NOISE)
+        owed(objective, ByName(critic), real=batch(1).bfloat16())
     assert seen == [torch.float32] * 3
 
 
@@ -357,7 +368,7 @@ def test_numbers_out_of_range_are_refused_with_their_name(make):
 
 class Halved(View):
     def forward(self, real, fake, noise, step):
-        return real / 2, fake / 2
+        return real.each(lambda x: x / 2), fake.each(lambda x: x / 2)
 
 
 def test_views_are_the_same_for_judge_and_fool_and_reach_penalties():

@@ -11,11 +11,11 @@ import torch
 
 from gan_lab.errors import ConfigError, DataError
 from gan_lab.metrics import (
+    Features,
     Figure,
     PerColour,
     Pixels,
     Protocol,
-    Seen,
     called,
     cheap_names,
     inception,
@@ -28,12 +28,12 @@ from gan_lab.metrics import classifier as classifiers
 from gan_lab.metrics.classes import Classes, label_accuracy
 from gan_lab.metrics.classifier import Classifier, Labelled, classifier
 from gan_lab.metrics.extractors import Extractor, shrunk
+from gan_lab.metrics.features import bytes_of
 from gan_lab.metrics.frechet import frechet_distance
 from gan_lab.metrics.kernel import kernel_deviation, kernel_distance
 from gan_lab.metrics.moments import Moments
 from gan_lab.metrics.neighbours import density_coverage, diversity, nearest, precision_recall
 from gan_lab.metrics.pairs import pair_figures
-from gan_lab.metrics.seen import bytes_of
 
 
 @pytest.fixture(autouse=True)
@@ -376,7 +376,7 @@ def test_sides_keep_their_proportion():
 
 
 def test_looking_in_batches_is_looking_at_once(monkeypatch):
-    monkeypatch.setattr("gan_lab.metrics.seen.KEPT", 10)
+    monkeypatch.setattr("gan_lab.metrics.features.KEPT", 10)
     images = pictures()
     whole, parts = look(Pixels(), [images]), look(Pixels(), images.split(5))
     torch.testing.assert_close(whole.moments.covariance, parts.moments.covariance)
@@ -413,7 +413,7 @@ def test_the_cheap_figures_are_those_that_were_announced(extractor):
 def test_what_was_seen_survives_a_file(tmp_path):
     before = look(Grey(), [torch.ones(4, 1, 2, 2, dtype=torch.uint8)])
     torch.save(before.state_dict(), tmp_path / "seen.pt")
-    after = Seen.of(torch.load(tmp_path / "seen.pt", weights_only=True))
+    after = Features.of(torch.load(tmp_path / "seen.pt", weights_only=True))
     assert after.count == 4 and after.classes.found == 1 and torch.equal(after.features, before.features)
 
 

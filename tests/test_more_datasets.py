@@ -16,6 +16,7 @@ import scipy.io
 import torch
 from PIL import Image
 
+from gan_lab.config.signatures import OURS, find, signature
 from gan_lab.datasets import MNIST, download, lazy
 from gan_lab.datasets.celeba import CelebA
 from gan_lab.datasets.lsun import LSUN
@@ -25,8 +26,7 @@ from gan_lab.datasets.stacked import StackedDigits, StackedMNIST
 from gan_lab.datasets.stl10 import STL10
 from gan_lab.datasets.svhn import SVHN
 from gan_lab.errors import DataError
-from gan_lab.loader import Loader
-from gan_lab.signatures import OURS, find, signature
+from gan_lab.training.loader import Loader
 
 RANDOM = np.random.default_rng(0)
 

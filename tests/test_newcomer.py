@@ -13,10 +13,12 @@ from helpers import config_of, trainer_of
 from PIL import Image
 
 import gan_lab
-from gan_lab import cli, session
-from gan_lab.choices import typed
+from gan_lab import cli
+from gan_lab.config.settings import TrainerSettings
 from gan_lab.errors import ConfigError
-from gan_lab.logbook import Teller, waiting
+from gan_lab.training import remarks
+from gan_lab.training.observers import Teller, waiting
+from gan_lab.wording import typed
 
 ROOT = Path(__file__).parents[1]
 
@@ -128,12 +130,12 @@ def test_steps_that_are_too_few_or_too_long_are_said_with_a_remedy(bound, second
     config = config_of("model=dcgan", "dataset=shapes", "dataset.image_size=64", "trainer.steps=20000", *bound)
     config["model"]["generator"]["width"] = 64
     trainer = trainer_of(config)
-    told = session.too_slow(config, trainer, seconds)
+    told = remarks.too_slow(config, trainer, seconds)
     assert [says in line for line in told] == ([True] if says else [])
     if says:
         assert "dataset.image_size=32 model.generator.width=32" in told[0]
         config["dataset"]["path"] = "my_pictures"
-        assert "experiment=my_images_cpu" in session.too_slow(config, trainer, seconds)[0]
+        assert "experiment=my_images_cpu" in remarks.too_slow(config, trainer, seconds)[0]
 
 
 class Slow:
@@ -189,7 +191,7 @@ def test_a_short_run_is_judged_at_its_end(tmp_path, monkeypatch, capsys):
 
 def test_composing_again_gives_what_composing_from_the_start_does(monkeypatch):
     """And starts afresh only where a word reaches into a file, or a file is not whole without others."""
-    from gan_lab import config
+    from gan_lab.config import compose as config
 
     starts = []
     plain = config.compose
@@ -324,7 +326,7 @@ def test_the_first_line_of_a_training_counts_in_plain_english(words, step, says)
     config = config_of("model=gan", *words)
     trainer = trainer_of(config)
     trainer.step = step
-    assert session.opening(config, trainer, trainer.loader.dataset, 0.1).startswith(says)
+    assert remarks.opening(config, TrainerSettings(**config["trainer"]), trainer, 0.1).startswith(says)
 
 
 def test_a_dry_run_asks_for_no_more_devices_than_there_are(capsys):

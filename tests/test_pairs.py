@@ -9,10 +9,15 @@ import torch
 from helpers import config_of
 from PIL import Image
 
-from gan_lab import cli, fits
-from gan_lab.build import build_dataset, build_game
-from gan_lab.compat import Parts, complaints
-from gan_lab.config import compose
+from gan_lab import cli
+from gan_lab.config import fits
+from gan_lab.config.build import build_dataset, build_game
+from gan_lab.config.compat import Parts, complaints
+from gan_lab.config.compose import compose
+from gan_lab.config.dataset_nodes import with_known
+from gan_lab.config.overrides import read
+from gan_lab.config.provenance import origins
+from gan_lab.config.settings import TrainerSettings
 from gan_lab.datasets import Digits, Folder
 from gan_lab.datasets.base import Dataset
 from gan_lab.datasets.degradations import GREY
@@ -25,14 +30,11 @@ from gan_lab.datasets.shapes import Shapes
 from gan_lab.datasets.split_domains import SplitDomains
 from gan_lab.datasets.unpaired import UnpairedFolder
 from gan_lab.errors import ConfigError, DataError
-from gan_lab.evaluation import Judge, labelled, other_split, reference_of, split_of
-from gan_lab.loader import Loader
 from gan_lab.metrics import Pixels
-from gan_lab.nested import with_known
-from gan_lab.origin import origins
-from gan_lab.overrides import read
-from gan_lab.settings import Trainer
-from gan_lab.survey import first_samples, survey
+from gan_lab.runs.evaluation import Judge
+from gan_lab.runs.references import labelled, other_split, reference_of, split_of
+from gan_lab.training.loader import Loader
+from gan_lab.training.survey import first_samples, survey
 
 torch.set_num_threads(1)
 BITS = torch.randint(2**62, (64,), generator=torch.Generator().manual_seed(0))
@@ -709,7 +711,7 @@ def test_a_model_that_needs_a_source_is_told_where_there_is_one():
     dataset = build_dataset(config)
     trained = build_game(config)
     trained.needs = ("image", "source")
-    parts = Parts(dataset, trained, Trainer(**config["trainer"]), {})
+    parts = Parts(dataset, trained, TrainerSettings(**config["trainer"]), {})
     (complaint,) = complaints(parts)
     assert "needs source" in complaint and complaint.endswith(
         "such as dataset=degraded, with your pictures as dataset.of=NAME."

@@ -9,6 +9,7 @@ from torch import nn
 
 from gan_lab.losses import GradientPenalty, Hinge, Penalty
 from gan_lab.losses.augment import DiffAugment
+from gan_lab.losses.base import ByName
 from gan_lab.losses.features import FeatureMatching, features
 from gan_lab.losses.history import HistoricalAveraging
 from gan_lab.losses.logistic import RelativisticAverage
@@ -17,8 +18,14 @@ from gan_lab.losses.replay import Replay
 from gan_lab.losses.views import Packing
 from gan_lab.models import Game
 from gan_lab.noise import Noise
+from gan_lab.rows import Rows
 
 NOISE = Noise()
+
+
+def owed(penalty, critic, real, fake, noise=NOISE):
+    """A penalty on a critic of images alone."""
+    return penalty(ByName(critic), Rows(image=real), Rows(image=fake), noise=noise)
 
 
 def batch(seed, n=6):
@@ -39,36 +46,49 @@ def squares(x):
 
 @pytest.mark.parametrize("slope", [0.0, 0.5, 3.0])
 def test_what_a_linear_critic_owes(slope):
-    def owed(penalty):
-        return penalty(linear(slope), batch(1), batch(2), noise=NOISE).item()
-
-    assert owed(R1()) == pytest.approx(slope**2 / 2, abs=1e-5)
-    assert owed(R2()) == pytest.approx(slope**2 / 2, abs=1e-5)
-    assert owed(LocalGradientPenalty()) == pytest.approx((slope - 1) ** 2, abs=1e-4)
-    assert owed(SlopePower(power=6)) == pytest.approx(slope**6, rel=1e-4)
+    due = lambda penalty: owed(penalty, linear(slope), batch(1), batch(2)).item()
+    assert due(R1()) == pytest.approx(slope**2 / 2, abs=1e-5)
+    assert due(R2()) == pytest.approx(slope**2 / 2, abs=1e-5)
+    assert due(LocalGradientPenalty()) == pytest.approx((slope - 1) ** 2, abs=1e-4)
+    assert due(SlopePower(power=6)) == pytest.approx(slope**6, rel=1e-4)
 
 
 def test_r1_looks_at_real_and_r2_at_fake_samples():
     real, fake = batch(1), batch(2)
     of = lambda x: 0.5 * (2 * x).square().flatten(1).sum(dim=1).mean()
-    torch.testing.assert_close(R1()(squares, real, fake, noise=NOISE), of(real))
-    torch.testing.assert_close(R2()(squares, real, fake, noise=NOISE), of(fake))
+    torch.testing.assert_close(owed(R1(), squares, real, fake), of(real))
+    torch.testing.assert_close(owed(R2(), squares, real, fake), of(fake))
 
 
 def test_slope_power_lies_between_real_and_fake():
     same = batch(1)
     expected = (2 * same).flatten(1).norm(dim=1).pow(4).mean()
-    torch.testing.assert_close(SlopePower(power=4)(squares, same, same, noise=NOISE), expected)
+    torch.testing.assert_close(owed(SlopePower(power=4), squares, same, same), expected)
 
 
 def test_dragan_stays_within_half_a_deviation_above_real_samples():
     seen = []
     critic = lambda x: seen.append(x.detach()) or squares(x)
     real = batch(1, n=64)
-    LocalGradientPenalty(spread=0.5)(critic, real, batch(2, n=64), noise=NOISE)
+    owed(LocalGradientPenalty(spread=0.5), critic, real, batch(2, n=64))
     moved = seen[0] - real
     assert moved.min() >= 0
     assert 0.3 * real.std() < moved.max() <= 0.5 * real.std()
+
+
+def test_a_place_between_real_and_fake_has_what_the_real_one_has_beside_it():
+    seen = []
+
+    def critic(image, condition):
+        seen.append(condition)
+        return image.flatten(1).sum(dim=1)
+
+    real, fake = (Rows(image=batch(i), condition=torch.full((6, 2), float(i))) for i in (1, 2))
+    for penalty in (GradientPenalty(), SlopePower(), LocalGradientPenalty(), R1()):
+        penalty(ByName(critic), real, fake, noise=NOISE)
+        assert (seen.pop() == 1).all()
+    R2()(ByName(critic), real, fake, noise=NOISE)
+    assert (seen.pop() == 2).all()
 
 
 @pytest.mark.parametrize("make", [lambda: LocalGradientPenalty(spread=0.0), lambda: SlopePower(power=1.0),
@@ -83,8 +103,8 @@ def test_a_critic_of_patches_owes_what_its_mean_score_does():
     of_patches = lambda x: x.square()  # [N, 3, 2, 2]: a score for each number
     of_mean = lambda x: of_patches(x).flatten(1).mean(dim=1)
     for penalty in (R1(), R2(), LocalGradientPenalty(), SlopePower(), GradientPenalty()):
-        owed = [penalty(critic, batch(1), batch(2), noise=NOISE.at(0)) for critic in (of_patches, of_mean)]
-        torch.testing.assert_close(*owed)
+        due = [owed(penalty, critic, batch(1), batch(2), NOISE.at(0)) for critic in (of_patches, of_mean)]
+        torch.testing.assert_close(*due)
 
 
 # --- Penalties and views ---------------------------------------------------------------------------------------------
@@ -98,13 +118,13 @@ def test_r1_and_r2_differentiate_through_the_augmentation(views):
     game, critic = Game(objective), nn.Sequential(nn.Flatten(), nn.Linear(192, 1, bias=False))
     real, fake = (torch.randn(4, 3, 8, 8).requires_grad_() for _ in range(2))
     game.noise.at(0, "discriminator", 0)
-    owed = game.judge(critic, real, fake, 0).losses
-    shown = objective.show(real, fake, game.noise, 0, judging=True)
+    due = game.judge(critic, real, fake, 0).losses
+    shown = objective.show(Rows(image=real), Rows(image=fake), game.noise, 0, judging=True)
     for name, side, seen in zip(("r1", "r2"), (real, fake), shown, strict=True):
-        (slopes,) = torch.autograd.grad(critic(seen).sum(), side)
-        torch.testing.assert_close(owed[name], 1.5 * slopes.square().flatten(1).sum(dim=1).mean())
+        (slopes,) = torch.autograd.grad(critic(seen["image"]).sum(), side)
+        torch.testing.assert_close(due[name], 1.5 * slopes.square().flatten(1).sum(dim=1).mean())
         at_augmented = 1.5 * critic[1].weight.square().sum()
-        assert abs(owed[name] / at_augmented - 1) > 0.05, "at the augmented picture it would be another number"
+        assert abs(due[name] / at_augmented - 1) > 0.05, "at the augmented picture it would be another number"
 
 
 @pytest.mark.parametrize("order", [("replay", "augment"), ("augment", "replay"), ("augment", "pack")])
@@ -115,7 +135,7 @@ def test_what_remembers_is_gone_through_once_a_turn(order):
     game.noise.at(0, "discriminator", 0)
     terms = game.judge(lambda x: x.flatten(1).sum(dim=1), torch.randn(8, 1, 4, 4), torch.randn(8, 1, 4, 4), 0).losses
     assert terms["r2"].isfinite()
-    assert "replay" not in order or len(views["replay"].pools[""]) == 4
+    assert "replay" not in order or views["replay"].pools[""].count == 4
 
 
 class Constant(Penalty):
@@ -132,9 +152,9 @@ def test_a_lazy_penalty_counts_once_a_turn_on_average(turns, every):
     trainer.game.objective.penalties["constant"] = Constant(weight=2.0, every=every)
     while trainer.turns_taken["discriminator"] < 3 * every:
         trainer.round()
-    owed = sum(float(said.get("loss/discriminator/constant", 0)) for said in trainer.terms)
+    paid = sum(float(said.get("loss/discriminator/constant", 0)) for said in trainer.terms)
     due = -(-trainer.turns_taken["discriminator"] // every)  # the first of each `every` turns
-    assert owed == pytest.approx(2.0 * every * due)
+    assert paid == pytest.approx(2.0 * every * due)
 
 
 def test_turns_are_counted_on_after_a_resumption():
@@ -179,20 +199,19 @@ class Critic(nn.Module):
 
 def test_feature_matching_is_the_squared_distance_of_mean_features():
     real, fake = torch.randn(5, 3), torch.randn(7, 3)
-    found = FeatureMatching()(Critic(), real, fake, noise=NOISE)
+    found = owed(FeatureMatching(), Critic(), real, fake)
     torch.testing.assert_close(found, (2 * (real.mean(0) - fake.mean(0))).square().sum())
 
 
 def test_feature_matching_moves_fakes_alone_and_leaves_no_hook():
-    from functools import partial
-
     critic = Critic()
     real, fake = torch.randn(5, 3, requires_grad=True), torch.randn(5, 3, requires_grad=True)
-    FeatureMatching()(partial(critic, label=torch.ones(5)), real, fake, noise=NOISE).backward()
+    sides = (Rows(image=x, label=torch.ones(5)) for x in (real, fake))
+    FeatureMatching()(ByName(critic), *sides, noise=NOISE).backward()
     assert real.grad is None
     assert fake.grad.abs().sum() > 0
     assert not critic.trunk._forward_hooks
-    torch.testing.assert_close(features(critic, real), 2 * real)
+    torch.testing.assert_close(features(ByName(critic), Rows(image=real)), 2 * real)
 
 
 def test_feature_matching_is_owed_by_the_generator():

@@ -1,5 +1,6 @@
 """Pictures: their sizes, their colours, and files that are whole."""
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
@@ -33,9 +34,13 @@ def test_a_grid_keeps_colours_and_order():
     assert sheet[-1, 0].tolist() == [0, 0, 255]
 
 
+def scatter(points, shade=None):
+    return pictures.scatter([pictures.Dots("some", points, pictures.GREEN, size=3, opacity=0.5)], 2, shade)
+
+
 def test_scatter_draws_a_point_where_it_lies():
-    nothing, point = torch.empty(0, 2), torch.tensor([[1.0, 1.0]]).expand(50, 2)
-    empty, drawn = pictures.scatter(nothing, nothing, extent=2), pictures.scatter(nothing, point, extent=2)
+    empty, drawn = scatter(torch.empty(0, 2)), scatter(torch.tensor([[1.0, 1.0]]).expand(50, 2))
+    assert drawn.shape == (512, 512, 3) and drawn.dtype == np.uint8
     rows, columns = np.nonzero((empty != drawn).any(axis=2))
     inner = 512 - 2 * pictures.MARGIN
     assert np.isclose(columns.mean(), pictures.MARGIN + 0.75 * inner, atol=1)
@@ -43,40 +48,30 @@ def test_scatter_draws_a_point_where_it_lies():
 
 
 def test_scatter_tints_what_the_critic_takes_for_real():
-    nothing = torch.empty(0, 2)
     height = torch.linspace(-1, 1, 32)[:, None].expand(32, 32)  # the score rises with y
-    picture = pictures.scatter(nothing, nothing, extent=2, shade=height).astype(int)
+    picture = scatter(torch.empty(0, 2), height).astype(int)
     top, bottom = picture[60, 256], picture[-60, 256]
     assert top[0] > top[2] and bottom[2] > bottom[0]  # orange above, blue below
 
 
 def test_scatter_leaves_out_points_that_are_not_finite():
-    nothing, point = torch.empty(0, 2), torch.tensor([[torch.nan, 0.0], [torch.inf, 1.0]])
-    assert (pictures.scatter(nothing, point, 2) == pictures.scatter(nothing, nothing, 2)).all()
+    assert (scatter(torch.tensor([[torch.nan, 0.0], [torch.inf, 1.0]])) == scatter(torch.empty(0, 2))).all()
 
 
 def test_curves_draw_each_line_in_its_colour():
     line = torch.linspace(0, 1, 50)
-    pixels = pictures.curves(
-        line, [pictures.Line("one", line, (255, 0, 0)), pictures.Line("two", line, (0, 0, 255))], 1
-    )
+    lines = [pictures.Line("one", line, "#ff0000"), pictures.Line("two", line / 2, "#0000ff", on_right=True)]
+    pixels = pictures.curves(line, lines, 1)
     assert pixels.shape == (400, 640, 3)
     for colour in ([255, 0, 0], [0, 0, 255]):
         assert (pixels == colour).all(axis=2).any()
 
 
-def test_dashes_cover_their_share_of_a_line():
-    line = torch.tensor([[0.0, 0.0], [300.0, 0.0], [300.0, 300.0]])
-    strokes = pictures.dashes(line, (5, 5))
-    length = sum(float((stroke[1:] - stroke[:-1]).norm(dim=1).sum()) for stroke in strokes)
-    assert length == pytest.approx(300, rel=0.02)
-
-
-@pytest.mark.parametrize(("low", "high"), [(-1, 1), (0, 0.7), (3.1, 3.2), (-1000, 5000)])
-def test_ticks_are_few_and_inside(low, high):
-    ticks = pictures.ticks_between(low, high)
-    assert 4 <= len(ticks) <= 11
-    assert low <= ticks[0] and ticks[-1] <= high
+def test_a_plot_is_the_same_whatever_styles_were_chosen_elsewhere():
+    before = scatter(torch.zeros(3, 2))
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black", "text.usetex": True}):
+        assert (scatter(torch.zeros(3, 2)) == before).all()
+        assert matplotlib.rcParams["font.size"] == 30
 
 
 def test_a_png_holds_what_was_drawn_and_leaves_no_temporary_file(tmp_path):

@@ -5,7 +5,7 @@ import torch
 from helpers import check_preset
 from omegaconf import OmegaConf
 
-from gan_lab.config import compose
+from gan_lab.config.compose import compose
 
 PAPERS = {  # the size of its images, the kind of optimizer, and the rates of critic and generator
     "cgan_mnist": (28, torch.optim.Adam, 2e-4, 2e-4),
@@ -126,4 +126,4 @@ def test_a_laptops_settings_are_played_as_they_are(name):
 
 def first_of(trainer):
     game = trainer.game.eval()
-    return game.sample(game.draw_latents([0]))
+    return game.sample(game.draw([0]))["image"]

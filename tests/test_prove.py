@@ -10,8 +10,8 @@ import pytest
 import torch
 from helpers import ROOT, config_of
 
-from gan_lab.build import build_game
-from gan_lab.config import compose
+from gan_lab.config.build import build_game
+from gan_lab.config.compose import compose
 from gan_lab.datasets import Gaussian1D, GaussianMixture
 from gan_lab.datasets.stacked import StackedDigits
 from gan_lab.errors import ConfigError
@@ -21,9 +21,10 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 import prove  # noqa: E402
 from proofs import digits, frames, job, points, translation  # noqa: E402
-from proofs.claim import JUDGED, TUNING, Claim, names, one_override  # noqa: E402
+from proofs.claim import TUNING, Claim, judged, names, one_override  # noqa: E402
 from proofs.ledger import Ledger  # noqa: E402
-from proofs.page import page  # noqa: E402
+from proofs.page import behaviour, margin, page  # noqa: E402
+from proofs.prints import TOLERANCE, Prints, differences  # noqa: E402
 from proofs.repository import Repository  # noqa: E402
 from proofs.task import Task  # noqa: E402
 
@@ -135,11 +136,22 @@ def test_a_judgement_is_written_down_with_all_that_it_depends_on(said, repositor
     begun, *measured = lines(repository)
     assert (begun["event"], begun["seed"]) == ("begun", None)
     head = repository.git("rev-parse", "--short=7", "HEAD")
-    for line, seed in zip(measured, JUDGED, strict=True):
+    for line, seed in zip(measured, judged(3), strict=True):
         assert (line["seed"], line["attempt"], line["figure"], line["control"]) == (seed, 1, 0.9, 0.1)
         assert line["commit"].startswith(head) and line["threshold_commit"] == head and not line["dirty"]
         assert (line["threshold"], line["minutes"], line["outcome"]) == (0.5, 1.0, "holds")
     assert outcome(repository) == "*shown*" and head in repository.page.read_text()
+
+
+def test_a_claim_may_ask_for_more_seeds(said, repository):
+    path = repository.claims / "tiny.yaml"
+    path.write_text(CLAIM + "  seeds: 5\n")
+    commit(repository)
+    assert said("tiny", "--seeds", "100-105").code == 2
+    said("tiny", "--seeds", "100-102")
+    assert outcome(repository) == "judged on 3 of 5 seeds"
+    assert {seed for _, seed in said("tiny", "--judge").runs} == {103, 104}
+    assert outcome(repository) == "*shown*"
 
 
 def test_a_judgement_stands_until_configuration_or_code_change(said, repository):
@@ -159,7 +171,7 @@ def test_a_judgement_stands_until_configuration_or_code_change(said, repository)
         commit(repository)
         assert bool(said("tiny", "--seeds", "100-102").runs) == (attempts > 1)
         assert Ledger(repository).attempts("tiny") == attempts
-    assert "| 3 (tuned on 0 runs) | *shown* |" in repository.page.read_text()
+    assert "| 3 (tuned on 0 runs) | not printed | *shown* |" in repository.page.read_text()
 
 
 def test_what_was_run_before_is_not_run_again(repository, monkeypatch):
@@ -215,7 +227,7 @@ def test_an_attempt_that_broke_off_is_known_and_goes_on(said, repository):
 @pytest.mark.parametrize("seeds", ["0,100", "3", "99-101"])
 def test_seeds_tune_or_judge_and_there_are_no_others(said, seeds):
     answer = said("tiny", "--seeds", seeds)
-    assert answer.code == 2 and "tune on [0, 1, 2]" in answer.err and not answer.runs
+    assert answer.code == 2 and "on [0, 1, 2], or judge on" in answer.err and not answer.runs
 
 
 def test_what_was_committed_of_the_record_may_not_change(said, repository):
@@ -232,7 +244,8 @@ def test_what_was_committed_of_the_record_may_not_change(said, repository):
 @pytest.mark.parametrize(
     ("claim", "control", "words"),
     [
-        (0.5, 0.49, "*shown*"),
+        (0.5, 0.44, "*shown*"),
+        (0.5, 0.49, "*trains, not shown here* (0.5); claim and control are only 2% of the threshold apart"),
         (0.3, 0.1, "*trains, not shown here* (0.3)"),
         (0.9, 0.5, "*trains, not shown here* (0.9); the control passes on 3 of 3"),
         (None, 0.1, "*diverged on 3 of 3 seeds, not shown here*"),
@@ -391,11 +404,11 @@ class Perfect:
         self.dataset = dataset
         self.game = SimpleNamespace(critic=lambda x: torch.full((len(x),), score))
 
-    def latents(self, seeds):
+    def rows(self, seeds):
         return seeds
 
-    def generate(self, latents, batch_size):
-        return self.dataset.points[: len(latents)]
+    def generate(self, rows, batch_size):
+        return self.dataset.points[: len(rows)]
 
 
 def test_equilibrium_is_zero_where_densities_meet_and_the_critic_is_undecided():
@@ -403,7 +416,7 @@ def test_equilibrium_is_zero_where_densities_meet_and_the_critic_is_undecided():
     assert points.equilibrium(Perfect(dataset)) < 0.03
     assert points.equilibrium(Perfect(dataset, score=2.0)) == pytest.approx(0.3808, abs=1e-3)  # sigmoid(2) - 1/2
     away = Perfect(dataset)
-    away.generate = lambda latents, batch_size: dataset.points + 10
+    away.generate = lambda rows, batch_size: dataset.points + 10
     assert points.equilibrium(away) == pytest.approx(1.0, abs=0.02)
 
 
@@ -427,10 +440,10 @@ def test_real_pictures_meet_the_demands_and_one_picture_repeated_does_not(monkey
 
     judge = Brightness(channels=1, num_classes=10)
     monkeypatch.setattr(digits, "labelled", lambda config, dataset: SimpleNamespace(test_images=held))
-    run = SimpleNamespace(config={"dataset": {"split": "train"}}, dataset=None, latents=list)
-    run.generate = lambda latents: held.float() / 127.5 - 1
+    run = SimpleNamespace(config={"dataset": {"split": "train"}}, dataset=None, rows=list)
+    run.generate = lambda rows: held.float() / 127.5 - 1
     assert digits.demands(run, judge) > 1 and digits.coverage(run, judge) > 0.9
-    run.generate = lambda latents: held[:1].repeat(200, 1, 1, 1).float() / 127.5 - 1
+    run.generate = lambda rows: held[:1].repeat(200, 1, 1, 1).float() / 127.5 - 1
     assert digits.demands(run, judge) == 0 and digits.coverage(run, judge) < 0.5
 
 
@@ -444,7 +457,7 @@ def test_numbers_are_spelled_by_digits_and_not_by_noise(monkeypatch):
         return None, torch.nn.functional.one_hot(dataset.digits.labels[nearest], 10)
 
     monkeypatch.setattr(digits, "STACKED", 300)
-    run = SimpleNamespace(dataset=dataset, latents=len)
+    run = SimpleNamespace(dataset=dataset, rows=len)
     real = dataset.rows(torch.arange(300))["image"].permute(0, 3, 1, 2).float() / 127.5 - 1
     run.generate = lambda count: real
     assert digits.spelled_modes(run, judge) == len(set(dataset.labels.tolist()))
@@ -498,3 +511,51 @@ def test_the_critics_loss_tracks_a_distance_where_it_falls_as_that_grows(tmp_pat
     rows = [f"{10 * i},{5 + sign * 0.1 * i * i},{0.01 * i * i}" for i in range(1, 21)]
     (tmp_path / "metrics.csv").write_text("step,loss/discriminator/adversarial,exact/distance\n" + "\n".join(rows))
     assert points.tracking(SimpleNamespace(folder=Path(tmp_path))) == pytest.approx(figure)
+
+
+# ---- what is known again by its behaviour ---------------------------------------------------------------------------
+
+
+def sides(loss=1.0, norm=2.0):
+    print_ = {"loss/generator/adversarial": [loss, 0.5], "grad_norm/generator": [norm, None]}
+    return {"claim": print_, "control": print_}
+
+
+def test_prints_are_equal_within_a_thousandth_of_the_largest_of_their_kind():
+    assert differences(sides(), sides(loss=1 + TOLERANCE / 2)) == []
+    assert differences(sides(), sides(loss=1 + 3 * TOLERANCE)) == [
+        "claim: loss/generator/adversarial",
+        "control: loss/generator/adversarial",
+    ]
+    assert differences(sides(), {"claim": sides()["claim"]}) and differences(sides(), sides(norm=None))
+
+
+def test_the_page_says_since_when_a_proof_behaves_as_it_does(repository):
+    prints = Prints(repository)
+    assert prints.since("tiny") is None and behaviour(None) == "not printed"
+    for commit, loss in (("aaaaaaaaaaaa", 5.0), ("bbbbbbbbbbbb", 1.0), ("cccccccccccc", 1.0 + TOLERANCE / 4)):
+        prints.append("tiny", commit, sides(loss))
+    again = Prints(repository)
+    first, last = again.since("tiny")
+    assert (first["commit"], last["commit"]) == ("bbbbbbbbbbbb", "cccccccccccc")
+    assert behaviour((first, last)).startswith("equal from bbbbbbb to ccccccc, ")
+    assert f"| {behaviour((first, last))} |" in page(repository)
+
+
+def test_a_print_is_of_both_sides_and_equals_itself(tmp_path, monkeypatch, capsys):
+    """Sixteen rounds of a small proof of this repository, twice."""
+    real = Repository(ROOT)
+    monkeypatch.setattr(prove, "Prints", lambda repository: prints)
+    prints = Prints(Repository(tmp_path))
+    for _ in range(2):
+        prove.take_prints(["zero_centred"], real)
+    assert [line["proof"] for line in prints.lines] == ["zero_centred"] * 2
+    assert {*prints.lines[0]["sides"]} == {"claim", "control"}
+    assert {"figure", "samples/fresh", "grad_norm/generator"} <= prints.lines[0]["sides"]["claim"].keys()
+    assert "the first" in (said := capsys.readouterr().out) and "equal to that of" in said
+
+
+def test_a_margin_is_the_worst_claim_against_the_best_control_with_both_halves():
+    made = [{"figure": figure, "control": control, "threshold": 0.5, "better": "higher"} for figure, control in
+            ((0.9, 0.2), (0.6, 0.1), (0.8, 0.4))]  # fmt: skip
+    assert margin(made) == "40% (20% and 20%)" and margin([]) == ""

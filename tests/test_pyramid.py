@@ -5,8 +5,8 @@ import torch
 from helpers import config_of, made, play, trainer_of
 from torch.nn.functional import avg_pool2d, interpolate
 
-from gan_lab import launch
 from gan_lab.errors import ConfigError
+from gan_lab.launch import launch
 from gan_lab.networks.laplacian import Generator
 
 LAP = ["model=lapgan", "loss=hinge"]
@@ -75,10 +75,10 @@ def test_levels_go_on_from_each_other(tmp_path):
 
 def test_samples_stay_in_range_and_a_preview_shows_each_level():
     game = made(*LAP, rounds=1).game.eval()
-    latents = game.draw_latents(range(10))
+    rows = game.draw(range(10))
     with torch.no_grad():
-        assert game.sample(5 * latents).abs().max() <= 1
-        table = game.tables(latents)["levels"]
+        assert game.sample(rows.each(lambda x: 5 * x))["image"].abs().max() <= 1
+        table = game.tables(rows)["levels"]
     assert table.shape == (8, 3, 1, 16, 16)
 
 

@@ -370,7 +370,7 @@ def test_r3gan_is_told_as_in_its_code():
     critic = r3gan.Discriminator(1, 16, width=8, num_conditions=3)
     latents, told = torch.randn(3, 6), torch.eye(3)
     images = generator(latents, told)
-    joined = torch.cat([latents, generator.told.embed.weight.t()], dim=1)
+    joined = torch.cat([latents, generator.with_condition.embed.weight.t()], dim=1)
     maps = generator.project(joined)[:, :, None, None] * generator.basis
     torch.testing.assert_close(images, generator.to_image(generator.grow(maps)))
     features = critic.head(critic.trunk(images))
@@ -525,7 +525,7 @@ def test_ones_own_pictures_are_played_at_64_pixels(tmp_path):
         Image.fromarray(noise.numpy()).save(tmp_path / f"{i}.png")
     words = ["model.generator.width=8", "model.discriminator.width=8"]
     trainer = check_preset("my_images", f"dataset.path={tmp_path}", *words)
-    assert trainer.game.sample(trainer.game.draw_latents([0])).shape == (1, 3, 64, 64)
+    assert trainer.game.sample(trainer.game.draw([0]))["image"].shape == (1, 3, 64, 64)
 
 
 @pytest.mark.slow

@@ -5,12 +5,14 @@ import random
 import pytest
 import torch
 import yaml
-from helpers import config_of, fingerprint, leaves, made, play, trainer_of
+from helpers import config_of, fingerprint, leaves, made, names, play, trainer_of, words_for
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from gan_lab import checkpoint, launch, session
+from gan_lab.config.settings import TrainerSettings
 from gan_lab.errors import CheckpointError, ConfigError
-from gan_lab.settings import Trainer
+from gan_lab.launch import launch
+from gan_lab.storage import checkpoint
+from gan_lab.training import assembly, remarks
 
 ROUNDS = 12
 KINDS = {
@@ -30,13 +32,7 @@ KINDS = {
     "fp16": ["trainer.precision=fp16"],
     "points": ["dataset=ring8", "model=gan"],
     "spectral norm": ["model=dcgan", "model.discriminator.norm=none", "model.discriminator.spectral_norm=true"],
-    "told the class": ["model=cgan", "loss=hinge"],
-    "class terms": ["model=acgan", "loss=hinge"],
-    "codes": ["model=infogan", "loss=hinge"],
-    "posteriors": ["model=vaegan", "loss=hinge"],
-    "pairs of image and latent": ["model=bigan", "loss=hinge"],
-    "a pyramid": ["model=lapgan", "loss=hinge"],
-}
+} | {f"model={name}": [*words_for(name), "loss=hinge", "trainer.batch_size=20"] for name in names("model")}
 
 
 def fresh(words):
@@ -97,7 +93,7 @@ def test_the_global_generator_is_no_part_of_a_run(tmp_path):
 
 def test_looking_at_a_run_changes_nothing(tmp_path):
     """Painting, reporting and saving between rounds leave no trace: cadences are no part of the experiment."""
-    from gan_lab.logbook import Painter
+    from gan_lab.training.observers import Painter
 
     class Book:
         def picture(self, *args, **kwargs):
@@ -105,7 +101,7 @@ def test_looking_at_a_run_changes_nothing(tmp_path):
 
     watched, alone = fresh(KINDS["dcgan"]), fresh(KINDS["dcgan"])
     dataset = watched.loader.dataset
-    painter = Painter(1, Book(), dataset, session.fixed_batch(dataset, 4, "cpu"), 4)
+    painter = Painter(1, Book(), dataset, assembly.fixed_batch(dataset, 4, "cpu"), 4)
     for _ in range(4):
         watched.round()
         painter.tell(watched)
@@ -171,14 +167,14 @@ def ablation():
     cut, uncut = fresh(ABLATION), fresh(ABLATION)
     for trainer in (cut, uncut):
         trainer.retry(1)  # as after a rollback, whose number is part of the state
-    state = session.clone(play(cut, 7).state_dict())
-    blank = session.clone(fresh(ABLATION).state_dict())
+    state = assembly.clone(play(cut, 7).state_dict())
+    blank = assembly.clone(fresh(ABLATION).state_dict())
     return state, blank, fingerprint(play(uncut, ROUNDS).state_dict())
 
 
 def goes_on_from(state):
     trainer = fresh(ABLATION)
-    trainer.load_state_dict(session.clone(state))
+    trainer.load_state_dict(assembly.clone(state))
     return fingerprint(play(trainer, ROUNDS - 7).state_dict())
 
 
@@ -236,7 +232,7 @@ def test_it_names_the_bound_that_was_reached(bound, more):
     config = config_of("trainer.steps=1000000", bound)
     trainer = trainer_of(config)
     trainer.run()
-    assert session.more(trainer, Trainer(**config["trainer"])) == more
+    assert remarks.more(trainer, TrainerSettings(**config["trainer"])) == more
 
 
 def test_tensorboard_keeps_the_step_that_a_run_resumes_from(tmp_path):

@@ -9,15 +9,16 @@ import yaml
 from helpers import config_of, made, trainer_of
 from torch import nn
 
-from gan_lab import checkpoint
 from gan_lab.cli import main
 from gan_lab.errors import ConfigError
-from gan_lab.hparams import main_settings
-from gan_lab.logbook import Painter
 from gan_lab.networks import resnet
 from gan_lab.networks.batch_layers import MinibatchStddev
+from gan_lab.networks.conditional import OnCondition
 from gan_lab.networks.layers import add_spectral_norm
-from gan_lab.session import fixed_batch
+from gan_lab.storage import checkpoint
+from gan_lab.training.assembly import fixed_batch
+from gan_lab.training.hparams import main_settings
+from gan_lab.training.observers import Painter
 
 # --- Packs in pictures -----------------------------------------------------------------------------------------------
 
@@ -87,10 +88,7 @@ def test_a_network_that_asks_for_a_condition_needs_a_game_that_has_one(network, 
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
 def test_without_a_condition_such_a_network_could_not_be_played(network, model, monkeypatch):
     """What the complaint above saves the user from."""
-    from gan_lab import compat
-
-    rules = [rule for rule in compat.RULES if rule is not compat.conditions_to_nobody]
-    monkeypatch.setattr(compat, "RULES", rules)
+    monkeypatch.setattr(OnCondition, "complaints", lambda layer, parts, name: [])
     with pytest.raises(TypeError, match="condition"):
         made(f"model={model}", f"model.{network}.num_conditions=10", rounds=1)
 

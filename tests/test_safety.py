@@ -6,10 +6,10 @@ import zipfile
 import pytest
 from PIL import Image
 
-from gan_lab.choices import CONF
 from gan_lab.cli import main
 from gan_lab.commands.translate import Options, planned
-from gan_lab.config import compose
+from gan_lab.config.choices import CONF
+from gan_lab.config.compose import compose
 from gan_lab.datasets.source import open_source
 from gan_lab.errors import ConfigError, DataError
 

@@ -6,9 +6,9 @@ from helpers import config_of
 from PIL import Image
 
 import gan_lab
-from gan_lab import launch
 from gan_lab.cli import main
-from gan_lab.stored import rows_of
+from gan_lab.launch import launch
+from gan_lab.storage.files import rows_of
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,13 @@ import pytest
 import torch
 import yaml
 
-from gan_lab import losses, schema
-from gan_lab.choices import CONF
-from gan_lab.config import compose
+from gan_lab import losses
+from gan_lab.config import schema
+from gan_lab.config.choices import CONF
+from gan_lab.config.compose import compose
+from gan_lab.config.settings import TrainerSettings
+from gan_lab.config.signatures import OURS, find, kind_of, signature
 from gan_lab.errors import ConfigError
-from gan_lab.settings import Trainer
-from gan_lab.signatures import OURS, find, kind_of, signature
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,8 @@ def complaints(config):
 PAYLOADS = [
     "os.system", "subprocess.Popen", "builtins.eval", "pathlib.Path.touch", "torch.load", "gan_lab.networks.torch.load",
     "gan_lab.networks.dcgan.nn", "gan_lab.networks.dcgan.nn.Linear", "gan_lab.networks.dcgan.dcgan_init",
-    "gan_lab.models", "gan_lab.losses.base.torch.hub.load", "gan_lab.launch.train", "gan_lab.settings.Trainer",
+    "gan_lab.models", "gan_lab.losses.base.torch.hub.load", "gan_lab.launch.launch.train",
+    "gan_lab.config.settings.TrainerSettings",
     "torch.optim.Adam.__init__", "torch.optim.swap_in_optimizer_params_and_state", "torch.optim.functional.adam",
     "gan_lab.models.GAN.__init__.__globals__", "gan_lab..models.GAN", ".GAN", "", "GAN", "gan_lab.models.GAN()", "../x",
     "a" * 300, 5, None, ["os.system"], {"a": 1},
@@ -190,11 +192,11 @@ def test_a_syntax_error_in_ones_own_package_is_told(config, tmp_path, monkeypatc
 def test_an_older_configuration_gets_what_is_new(config):
     del config["trainer"]["ema_every"], config["trust"]
     whole = schema.check(config)
-    assert whole["trainer"]["ema_every"] == Trainer().ema_every and whole["trust"] == []
+    assert whole["trainer"]["ema_every"] == TrainerSettings().ema_every and whole["trust"] == []
 
 
 def test_what_conf_says_is_what_the_dataclass_says():
-    assert yaml.safe_load(Path(CONF, "trainer/default.yaml").read_text()) == asdict(Trainer())
+    assert yaml.safe_load(Path(CONF, "trainer/default.yaml").read_text()) == asdict(TrainerSettings())
 
 
 def test_one_lack_of_the_dataset_is_told_once():
@@ -208,6 +210,6 @@ def test_the_words_that_a_setting_takes_stand_beside_it():
     """In the YAML of the training loop, which `gan-lab show trainer/default` prints."""
     text = (CONF / "trainer" / "default.yaml").read_text()
     lines = {line.partition(":")[0]: line.partition("#")[2] for line in text.splitlines()}
-    for name, kind in typing.get_type_hints(Trainer).items():
+    for name, kind in typing.get_type_hints(TrainerSettings).items():
         if typing.get_origin(kind) is typing.Literal:
             assert [word for word in typing.get_args(kind) if word not in lines[name]] == [], name

@@ -5,7 +5,7 @@ import torch
 from helpers import config_of, made, play, trainer_of
 from torch.nn.functional import cross_entropy
 
-from gan_lab.build import build_dataset
+from gan_lab.config.build import build_dataset
 from gan_lab.errors import ConfigError
 from gan_lab.models.semi_supervised import Scored, unit
 
@@ -134,7 +134,7 @@ def test_virtual_adversarial_training_asks_one_function_and_leaves_its_statistic
     game, batch = played(*DROPPING)
     game.train()
     before = {name: buffer.clone() for name, buffer in game.discriminator.named_buffers()}
-    first, second = (game.said_again(batch["image"]) for _ in range(2))
+    first, second = (game.log_probabilities(batch["image"]) for _ in range(2))
     assert torch.equal(first, second)
     assert not torch.equal(first, game.discriminator(batch["image"]).log_softmax(dim=1)), "it drops, too"
     for name, buffer in before.items():

@@ -16,10 +16,12 @@ from helpers import config_of
 from PIL import Image
 
 import gan_lab
-from gan_lab import checkpoint, launch, stored
 from gan_lab.cli import main
+from gan_lab.config.options import read
 from gan_lab.errors import CheckpointError, ConfigError
-from gan_lab.options import read
+from gan_lab.launch import launch
+from gan_lab.storage import checkpoint
+from gan_lab.storage import files as stored
 
 TINY = ["trainer.steps=2", "trainer.sample_every=1", "trainer.evaluate_every=null"]
 

@@ -16,13 +16,14 @@ import yaml
 from helpers import CONF, config_of, names, trainer_of
 from PIL import Image
 
-from gan_lab import choices, fits, survey
 from gan_lab.cli import main
 from gan_lab.commands import doctor, show, validate
-from gan_lab.config import compose
+from gan_lab.config import choices, fits
+from gan_lab.config.compose import compose
+from gan_lab.config.provenance import origins
 from gan_lab.datasets import Digits
 from gan_lab.errors import ConfigError, DataError
-from gan_lab.origin import origins
+from gan_lab.training import survey
 
 SMALL = ["model.generator.width=8", "model.discriminator.width=8", "trainer.threads=1", "trainer.batch_size=8",
          "trainer.samples=4"]  # fmt: skip

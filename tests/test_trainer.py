@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from gan_lab import session
-from gan_lab import watch as health
 from gan_lab.errors import ConfigError, DivergedError
-from gan_lab.logbook import Reporter
 from gan_lab.models import Terms
-from gan_lab.player import SMALL, Player, Seat, all_finite, lie_still
-from gan_lab.schedule import rate_of, turns_of
+from gan_lab.training import assembly
+from gan_lab.training import watch as health
+from gan_lab.training.observers import Reporter
+from gan_lab.training.player import SMALL, Player, Seat, all_finite, lie_still
+from gan_lab.training.schedule import rate_of, turns_of
 
 # --- Turns -----------------------------------------------------------------------------------------------------------
 
@@ -315,7 +315,7 @@ def test_a_whole_window_without_an_update_is_divergence():
 def test_the_window_of_a_resumed_run_begins_where_it_resumes():
     """Otherwise divergence right after a resume hides behind a thousand rounds that another process played."""
     trainer, again = made(rounds=1000 // 50), made()
-    again.load_state_dict(session.clone(trainer.state_dict()))
+    again.load_state_dict(assembly.clone(trainer.state_dict()))
     plant(again, "generator", range(20, 25))
     with pytest.raises(DivergedError, match="first at step 20"):
         reporter_of(5).tell(play(again, 5))
@@ -541,7 +541,7 @@ def test_bf16_keeps_weights_in_float32_and_scores_too():
 )
 def test_a_rehearsal_leaves_no_trace(words):
     trainer, other = made(*words), made(*words)
-    seconds = session.rehearse(trainer)
+    seconds = assembly.rehearse(trainer)
     assert seconds > 0
     assert fingerprint(trainer.state_dict()) == fingerprint(other.state_dict())
     assert trainer.terms == []
@@ -553,7 +553,7 @@ def test_parts_that_do_not_fit_are_a_sentence():
     config = config_of("model=dcgan")
     config["model"]["discriminator"]["channels"] = 3
     with pytest.raises(ConfigError, match="do not fit together"):
-        session.rehearse(trainer_of(config))
+        assembly.rehearse(trainer_of(config))
 
 
 def test_the_seed_makes_the_run():

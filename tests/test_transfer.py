@@ -4,10 +4,10 @@ import pytest
 import torch
 from helpers import made
 
-from gan_lab import checkpoint
-from gan_lab.choices import CONFIG
 from gan_lab.errors import CheckpointError, ConfigError
-from gan_lab.transfer import start_from
+from gan_lab.storage import checkpoint
+from gan_lab.storage.files import CONFIG
+from gan_lab.training.transfer import start_from
 
 
 @pytest.fixture

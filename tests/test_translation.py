@@ -15,20 +15,24 @@ from PIL import Image
 from torch import nn
 
 import gan_lab
-from gan_lab import checkpoint, launch, session
 from gan_lab.analysis.steganography import steganography
-from gan_lab.build import build_dataset, build_game, build_turns
 from gan_lab.cli import main
-from gan_lab.config import compose
-from gan_lab.distributed import joined
+from gan_lab.config.build import build_dataset, build_game
+from gan_lab.config.compose import compose
+from gan_lab.config.settings import TrainerSettings
+from gan_lab.datasets.base import chosen
 from gan_lab.errors import CheckpointError, ConfigError
+from gan_lab.launch import launch
 from gan_lab.losses import LeastSquares
 from gan_lab.models import CycleGAN
 from gan_lab.models.fakes import ImagePool
 from gan_lab.models.sources import beside
 from gan_lab.networks import autoencoder, patchgan, refiner, translator, unet, vgg
 from gan_lab.noise import Noise
-from gan_lab.settings import Trainer
+from gan_lab.storage import checkpoint
+from gan_lab.training import assembly
+from gan_lab.training.distributed import joined
+from gan_lab.training.schedule import build_turns
 
 PIX2PIX = ["model=pix2pix", "dataset=degraded", "dataset.by=downsample"]
 DOMAINS = ["dataset=split_domains"]
@@ -152,7 +156,7 @@ def test_both_turns_show_the_critic_the_source_of_the_batch():
         setattr(
             trainer.game,
             move,
-            lambda critic, *rest, f=original: asked.append(critic.keywords["source"]) or f(critic, *rest),
+            lambda critic, *rest, f=original, **more: asked.append(rest[0]["source"]) or f(critic, *rest, **more),
         )
     play(trainer, 1)
     assert len(asked) == 2 and all(torch.equal(source, batch["source"]) for source in asked)
@@ -183,24 +187,19 @@ def test_fakes_that_are_handed_on_are_judged_in_the_same_round(words):
     trainer = made(*words, "model.reuse_fakes=true")
     assert [seat.name for seat in trainer.seats] == ["generator", "discriminator"]
     play(trainer, 2)
-    assert trainer.game.handed == []
+    assert trainer.game.last_fakes.fakes == []
 
 
 # ---- what is remembered ---------------------------------------------------------------------------------------------
 
 
 def test_samples_are_made_of_sources_of_the_data():
-    trainer = made(*PIX2PIX, "model.remember=12", rounds=1)
-    game, (first,), (second,) = trainer.game, trainer.loader.batch(0), trainer.loader.batch(1)
-    assert torch.allclose(game.draw_latents(range(12)), first["source"].repeat(2, 1, 1, 1)[:12], atol=1e-6)
-    play(trainer, 2)
-    kept = torch.cat([first["source"], second["source"]])[:12]
-    assert torch.allclose(game.draw_latents(range(24)), kept.repeat(2, 1, 1, 1), atol=1e-6), "the first ones stay"
-
-
-def test_before_the_first_turn_each_seed_has_noise_of_its_own():
-    latents = made(*PIX2PIX).game.draw_latents([0, 1])
-    assert not torch.equal(latents[0], latents[1]) and latents.min() >= -1 and latents.max() <= 1
+    trainer = made(*PIX2PIX, "model.remember=12")
+    dataset = trainer.loader.dataset
+    there = dataset.columns(chosen(len(dataset), 12), "source")["source"]
+    for rounds in (0, 2):
+        drawn = play(trainer, rounds).game.draw(range(24))["source"]
+        assert torch.allclose(drawn, there.repeat(2, 1, 1, 1), atol=1e-6), "they are there from the start, and stay"
 
 
 def test_tables_show_grey_and_colour_alike_and_the_first_of_several_pictures():
@@ -216,7 +215,7 @@ def test_previews_hold_input_output_and_truth_or_the_way_back():
         trainer = made(*words)
         (batch,) = trainer.loader.batch(0)
         game = trainer.game.eval()
-        views = game.preview(batch, game.draw_latents(range(8)), 0)
+        views = game.preview(batch, game.draw(range(8)), 0)
         table = views["fixed"]
         assert table.shape == (8, 3, 1, 16, 16) and torch.equal(table[:, 0], batch["source"])
         assert torch.equal(table[:, 1], game.translate(batch["source"]))
@@ -281,7 +280,7 @@ def test_pools_and_memory_resume_bit_for_bit(tmp_path):
     resumed, without = trainer_of(config_of(*words)), trainer_of(config_of(*words))
     resumed.load_state_dict(state)
     assert fingerprint(play(resumed, 3).state_dict()) == fingerprint(uncut.state_dict())
-    blank = session.clone(state)
+    blank = assembly.clone(state)
     blank["game"]["_extra_state"]["pools"] = {"source": {}, "image": {}}
     without.load_state_dict(blank)
     assert fingerprint(play(without, 3).state_dict()) != fingerprint(uncut.state_dict()), "dropping them is noticed"
@@ -423,11 +422,11 @@ def test_a_guest_comes_from_a_run_and_stays_as_it_was(teacher):
 
 
 def test_averaged_weights_are_the_guests_unless_raw_ones_are_asked_for(teacher):
-    from gan_lab.build import build
+    from gan_lab.config.build import build, with_guests
 
     z = torch.randn(2, 100)
     for weights_ in ("ema", "raw"):
-        guest = build(borrowed(teacher, network="generator", weights=weights_), key="model.guest")
+        guest = build(with_guests(borrowed(teacher, network="generator", weights=weights_)), key="model.guest")
         assert torch.equal(guest(z), gan_lab.load(teacher, weights=weights_).game.generator(z))
 
 
@@ -601,7 +600,7 @@ def test_the_critics_word_the_way_back_and_identity_count_as_in_cyclegans_code(n
 def test_discogan_plays_its_codes_turns_and_weighs_pictures_as_if_they_lay_between_0_and_1():
     grey = ["dataset.channels=1", "dataset.source_channels=1", "dataset.image_size=16"]
     config, game = game_of("discogan_edges2shoes", "dataset.path=.", *grey)
-    turns = build_turns(game, Trainer(**config["trainer"]))
+    turns = build_turns(game, TrainerSettings(**config["trainer"]))
     moves = [player for step in range(6) for player in game.players for _ in range(turns[player](step))]
     assert moves == ["discriminator", "generator", "generator"] * 3
     assert game.first_steps == sum(i % 3 > 0 for i in range(10_000)), "of the generators in the code's first 10,000"
@@ -788,7 +787,10 @@ WRONG = {
     "missing": (["nowhere", "out"], "'nowhere' does not exist"),
     "several": (["in", "out.png"], "names one picture, and 'in' holds several"),
     "jpeg": (["in/a.png", "a.jpg"], "pictures are written as PNG"),
-    "direction": (["in", "out", "direction=back"], "direction=back is not a direction of this run: choose forth."),
+    "direction": (
+        ["in", "out", "direction=back"],
+        "direction=... asks for a condition, and this run has none: leave it out.",
+    ),
     "multiple": (["in/odd.png", "out.png", "size=own"], "has 20 x 16 pixels, .* multiples of 16: set size=16x16"),
     "broken": (["in/broken.png", "out.png"], "broken.png cannot be read as a picture"),
     "twice": (["twice", "out"], "would both become"),

@@ -12,13 +12,15 @@ import torch
 from helpers import config_of, fingerprint, made, play, trainer_of, weights
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from gan_lab import checkpoint, launch, session
-from gan_lab.distributed import joined
+from gan_lab.config.settings import TrainerSettings
 from gan_lab.errors import DivergedError
-from gan_lab.logbook import Reporter, Saver
+from gan_lab.launch import launch
 from gan_lab.models import GAN
-from gan_lab.settings import Trainer as Settings
-from gan_lab.watch import MOST_ROLLBACKS, QUIET_REPORTS, SYMPTOMS, Diversity, Symptom, Watch, spread
+from gan_lab.storage import checkpoint
+from gan_lab.training import assembly, session
+from gan_lab.training.distributed import joined
+from gan_lab.training.observers import Reporter, Saver
+from gan_lab.training.watch import MOST_ROLLBACKS, QUIET_REPORTS, SYMPTOMS, Diversity, Symptom, Watch, spread
 
 
 class Book:
@@ -40,7 +42,7 @@ class Book:
 def watch_of(trainer, **settings):
     """A watch that looks at everything, and the lines that it says."""
     said = []
-    diversity = Diversity(session.fixed_batch(trainer.loader.dataset, 32, "cpu"))
+    diversity = Diversity(assembly.fixed_batch(trainer.loader.dataset, 32, "cpu"))
     return Watch("unused", diversity=diversity, book=Book(), say=said.append, **settings), said
 
 
@@ -133,10 +135,10 @@ class OneLatent(GAN):
     """A game whose generator is only ever fed one latent."""
 
     def latent(self, n):
-        return self.draw_latents(range(n))
+        return self.draw(range(n))["latent"]
 
-    def draw_latents(self, seeds):
-        return super().draw_latents([0]).expand(len(seeds), -1).contiguous()
+    def draw(self, seeds):
+        return super().draw([0]).at([0] * len(seeds))
 
 
 @pytest.mark.parametrize("dataset", ["digits", "ring8"])
@@ -468,4 +470,4 @@ def test_a_weight_that_breaks_on_one_rank_takes_both_back(tmp_path):
 
 @pytest.mark.parametrize(("batch_size", "log_every", "count"), [(64, 50, 64), (8, 50, 40), (1, 50, 8), (2, 100, 20)])
 def test_the_watch_looks_at_fewer_samples_where_batches_are_small(batch_size, log_every, count):
-    assert session.watched(Settings(batch_size=batch_size, log_every=log_every)) == count
+    assert session.watched(TrainerSettings(batch_size=batch_size, log_every=log_every)) == count

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from gan_lab import pictures
 from gan_lab.analysis.base import AT_ONCE, Finding, pictures_only
 from gan_lab.analysis.linear import Linear, features_by, gathered, labelled_pictures
-from gan_lab.run import Run
+from gan_lab.runs.run import Run
 
 EPSILONS = (2, 4, 8, 16, 32)  # of 255 grey levels
 
@@ -39,12 +39,12 @@ def adversarial(run: Run, *, n: int = 2000, n_test: int = 500, shown: int = 8, l
     figures |= {f"accuracy/{epsilon}": right(changed(signs, epsilon)) for epsilon in EPSILONS}
     figures |= {f"noise/{epsilon}": right(changed(random, epsilon)) for epsilon in EPSILONS}
     fooled = changed(signs, level)
-    said = [classifier(gathered(features, x)).argmax(dim=1) for x in (tests, fooled)]
-    turned = ((said[0] == answers) & (said[1] != answers)).nonzero().flatten()[:shown]
+    predicted = [classifier(gathered(features, x)).argmax(dim=1) for x in (tests, fooled)]
+    turned = ((predicted[0] == answers) & (predicted[1] != answers)).nonzero().flatten()[:shown]
     turned = turned if len(turned) else torch.arange(min(shown, len(tests)))
     rows = torch.cat([tests[turned], (signs[turned] * min(1.0, 10 * 2 * level / 255)).clamp(-1, 1), fooled[turned]])
     names = run.dataset.classes
-    read = ", ".join(f"{names[said[0][i]]} -> {names[said[1][i]]}" for i in turned.tolist())
+    read = ", ".join(f"{names[predicted[0][i]]} -> {names[predicted[1][i]]}" for i in turned.tolist())
     return Finding(
         figures,
         {"adversarial": pictures.grid(rows, columns=len(turned))},

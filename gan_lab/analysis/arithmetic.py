@@ -7,7 +7,8 @@ from gan_lab import pictures
 from gan_lab.analysis.base import AT_ONCE, Finding, fresh, latents_only
 from gan_lab.analysis.concepts import SURE, Concept, names_of, read, reader
 from gan_lab.errors import ConfigError
-from gan_lab.run import Run
+from gan_lab.rows import Rows
+from gan_lab.runs.run import Run
 
 RARE = 0.02  # the share of samples of one attribute in which another one may be seen that never goes with it
 POOL_SEED = 3_000_000  # of the first latent among which samples of a concept are looked for
@@ -28,13 +29,14 @@ def arithmetic(
 
     A concept is label:3, attribute:red+circle or seeds:1,2,3; without any, common ones are chosen. `expect`: what the
     results should be; unless said, what `plus` is, and of attributes also what `start` has and `minus` has not.
-    `examples` samples are averaged, drawn anew from a `pool` of samples in each of `trials`. Radford et al. 2016 (arXiv
+    `examples` samples are averaged, drawn anew from a `pool` of samples in each of `trials`; the conditions of a result
+    are those of a sample of the first concept. Radford et al. 2016 (arXiv
     1511.06434), section 6.3.2. Figures: `share` of results that are as expected; `chance`, of random samples; `single`,
     of results where one sample stands for each concept; `factor`, share over chance. One classifier chooses the
     samples, and another, of other seed and architecture, evaluates the results.
     """
     latents_only(run, "arithmetic")
-    latents, samples = fresh(run, pool, POOL_SEED)
+    drawn, samples = fresh(run, pool, POOL_SEED)
     words = [start, minus, plus]
     if any(words) and not all(words):
         raise ConfigError(
@@ -48,12 +50,12 @@ def arithmetic(
     members = []
     for concept in concepts:
         if concept.kind == "seeds":
-            members.append(run.latents(concept.seeds))
+            members.append(run.rows(concept.seeds))
             continue
-        found = latents[concept.there(read(reader(run, concept.kind), samples))]
-        if len(found) < examples:
+        found = drawn.at(concept.there(read(reader(run, concept.kind), samples)).to(drawn.device))
+        if found.count < examples:
             raise ConfigError(
-                f"Only {len(found)} of {pool} samples are {concept.text}: raise pool= or lower examples=."
+                f"Only {found.count} of {pool} samples are {concept.text}: raise pool= or lower examples=."
             )
         members.append(found)
 
@@ -115,13 +117,14 @@ def expected(concepts: list[Concept], text: str | None, run: Run) -> Concept | N
     return plus if plus.kind == "label" else None
 
 
-def sums(members: list[Tensor], examples: int, trials: int) -> Tensor:
-    """The latents of all trials, [trials, ...]."""
-    means = [torch.cat([mean_of(m, examples, i)[0] for i in range(trials)]) for m in members]
-    return means[0] - means[1] + means[2]
+def sums(members: list[Rows], examples: int, trials: int) -> Rows:
+    """What the results of all trials are made of, a row each."""
+    first, minus, plus = (Rows.joined(mean_of(m, examples, i)[0] for i in range(trials)) for m in members)
+    return first.changed(latent=first["latent"] - minus["latent"] + plus["latent"])
 
 
-def mean_of(members: Tensor, examples: int, trial: int) -> tuple[Tensor, Tensor]:
-    """The mean [1, ...] of some members, and these [examples, ...]."""
-    draw = torch.randperm(len(members), generator=torch.Generator().manual_seed(trial))[:examples]
-    return members[draw].mean(dim=0, keepdim=True), members[draw]
+def mean_of(members: Rows, examples: int, trial: int) -> tuple[Rows, Rows]:
+    """One row with the mean latent of some members and the conditions of the first of them, and these members."""
+    draw = torch.randperm(members.count, generator=torch.Generator().manual_seed(trial))[:examples]
+    some = members.at(draw.to(members.device))
+    return some.at([0]).changed(latent=some["latent"].mean(dim=0, keepdim=True)), some

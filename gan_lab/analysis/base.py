@@ -7,7 +7,8 @@ from torch import Tensor
 
 from gan_lab.datasets.base import chosen
 from gan_lab.errors import ConfigError
-from gan_lab.run import Run
+from gan_lab.rows import Rows
+from gan_lab.runs.run import Run
 
 AT_ONCE = 250  # pictures that pass through a network together
 
@@ -23,22 +24,24 @@ class Finding:
 
 def pictures_only(run: Run, what: str) -> None:
     """ConfigError for a run that makes points."""
-    said = run.config["dataset"].get("image_size")  # so that a look at samples alone does without the data
-    if (said or run.dataset.image_size) is None:
+    if not run.game.makes:
+        raise ConfigError(f"what={what} needs pictures, and this run makes none.")
+    given = run.config["dataset"].get("image_size")  # so that a look at samples alone does without the data
+    if (given or run.dataset.image_size) is None:
         raise ConfigError(f"what={what} needs a run on images, and this run generates points.")
 
 
 def latents_only(run: Run, what: str) -> None:
-    """ConfigError for a run that makes points, or whose latents are pictures that it translates."""
+    """ConfigError for a run that makes points, or whose samples have no latents, such as one that translates."""
     pictures_only(run, what)
-    if run.latents([0]).dim() == 4:
+    if "latent" not in run.game.made_of:
         raise ConfigError(f"what={what} needs a latent space, and this run translates images.")
 
 
-def fresh(run: Run, n: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Latents [n, ...] of seeds from `seed` on and their samples [n, C, H, W] in [-1, 1]."""
-    latents = run.latents(range(seed, seed + n))
-    return latents, run.generate(latents, AT_ONCE)
+def fresh(run: Run, n: int, seed: int) -> tuple[Rows, Tensor]:
+    """What n samples of seeds from `seed` on are made of, and the samples [n, C, H, W] in [-1, 1]."""
+    rows = run.rows(range(seed, seed + n))
+    return rows, run.generate(rows, AT_ONCE)
 
 
 def real(run: Run, n: int, seed: int = 0) -> Tensor:

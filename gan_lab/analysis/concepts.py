@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor
 
-from gan_lab.choices import meant
-from gan_lab.commands.sample import seeds_of
+from gan_lab.config.options import seeds_of
 from gan_lab.datasets import Dataset
 from gan_lab.errors import ConfigError
-from gan_lab.evaluation import labelled
 from gan_lab.metrics.classifier import Classifier, classifier
-from gan_lab.metrics.seen import bytes_of
-from gan_lab.run import Run
+from gan_lab.metrics.features import bytes_of
+from gan_lab.runs.references import labelled
+from gan_lab.runs.run import Run
+from gan_lab.wording import meant
 
 SURE = 0.5  # the probability from which a reader says that a concept is there
 HOW = "label:3, attribute:red+circle or seeds:1,2,3"
@@ -36,9 +36,9 @@ class Concept:
             raise ConfigError(f"{text!r}: a picture has one label.")
         self.columns = [known.index(word) for word in words]
 
-    def there(self, said: Tensor) -> Tensor:
+    def there(self, probabilities: Tensor) -> Tensor:
         """Whether the concept is there, bool [N], by a reader's probabilities [N, K]."""
-        return (said[:, self.columns] > SURE).all(dim=1)
+        return (probabilities[:, self.columns] > SURE).all(dim=1)
 
 
 def names_of(dataset: Dataset) -> list[str]:

@@ -8,7 +8,8 @@ from gan_lab.analysis.base import AT_ONCE, Finding, fresh, pictures_only
 from gan_lab.analysis.concepts import Concept, names_of, read, reader
 from gan_lab.analysis.linear import Linear
 from gan_lab.errors import ConfigError
-from gan_lab.run import Run
+from gan_lab.rows import Rows
+from gan_lab.runs.run import Run
 
 
 def dropout(run: Run, *, concept: str | None = None, share: float = 0.3, n: int = 2000) -> Finding:
@@ -21,7 +22,7 @@ def dropout(run: Run, *, concept: str | None = None, share: float = 0.3, n: int 
     sample of a hundred at least; `random/after`: with as many features chosen at random.
     """
     pictures_only(run, "dropout")
-    latents, samples = fresh(run, n, seed=7_000_000)
+    rows, samples = fresh(run, n, seed=7_000_000)
     concept = Concept(concept or commonest(run, samples), run.dataset)
     if concept.kind == "seeds":
         raise ConfigError("dropout counts a concept in new samples: name it by label:3 or attribute:red.")
@@ -36,7 +37,7 @@ def dropout(run: Run, *, concept: str | None = None, share: float = 0.3, n: int 
     layer = last_hidden(run)
     seen = []
     hook = layer.register_forward_pre_hook(lambda m, args: seen.append(gridded(args[0].float())))
-    run.generate(latents, AT_ONCE)
+    run.generate(rows, AT_ONCE)
     hook.remove()
     maps = torch.cat(seen)  # [n, channels, g, g]
     fit = Linear(maps.flatten(1), there.long(), 2)
@@ -44,15 +45,15 @@ def dropout(run: Run, *, concept: str | None = None, share: float = 0.3, n: int 
     gains = speaks * maps[there].mean(dim=0)  # how much each feature adds to the concept where that is
     kept = gains < gains.flatten().quantile(1 - share)
     at_random = torch.rand(gains.shape, generator=torch.Generator().manual_seed(0)) > share
-    after, random_after = (without(run, layer, latents, mask) for mask in (kept, at_random))
+    after, random_after = (without(run, layer, rows, mask) for mask in (kept, at_random))
 
     # Count it, and the others, in the eyes of another judge
-    said = {
+    predicted = {
         name: read(judge, x) > 0.5 for name, x in {"before": samples, "after": after, "random": random_after}.items()
     }
-    shares = {name: x.double().mean(dim=0) for name, x in said.items()}
+    shares = {name: x.double().mean(dim=0) for name, x in predicted.items()}
     others = [i for i in range(len(shares["before"])) if i not in concept.columns and shares["before"][i] >= 0.01]
-    counted = {name: float(x[:, concept.columns].all(dim=1).double().mean()) for name, x in said.items()}
+    counted = {name: float(x[:, concept.columns].all(dim=1).double().mean()) for name, x in predicted.items()}
     figures = {"before": counted["before"], "after": counted["after"], "random/after": counted["random"]}
     figures |= {f"others/{name}": float(shares[name][others].mean()) for name in ("before", "after")}
     examples = there.nonzero().flatten()[:8]
@@ -92,7 +93,7 @@ def gridded(x: Tensor) -> Tensor:
     )
 
 
-def without(run: Run, layer: nn.Module, latents: Tensor, kept: Tensor) -> Tensor:
+def without(run: Run, layer: nn.Module, rows: Rows, kept: Tensor) -> Tensor:
     """Samples [N, C, H, W] of a generator whose last features are zero where `kept` [C, g, g] is false."""
 
     def drop(module, args):
@@ -105,6 +106,6 @@ def without(run: Run, layer: nn.Module, latents: Tensor, kept: Tensor) -> Tensor
 
     hook = layer.register_forward_pre_hook(drop)
     try:
-        return run.generate(latents, AT_ONCE)
+        return run.generate(rows, AT_ONCE)
     finally:
         hook.remove()

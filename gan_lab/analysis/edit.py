@@ -9,7 +9,7 @@ from gan_lab.analysis.base import AT_ONCE, Finding, latents_only
 from gan_lab.analysis.projection import picture_of
 from gan_lab.analysis.solve import solved
 from gan_lab.errors import ConfigError
-from gan_lab.run import Run, interpolate
+from gan_lab.runs.run import Run
 
 SPREAD = 0.5  # deviation of the other candidates' starts around the original's latent
 ORIENTATIONS, CELLS = 8, 7  # of an edge histogram: bins of direction, and cells to a side
@@ -40,7 +40,8 @@ def edit(
     latents_only(run, "edit")
     if not brush and not sketch:
         raise ConfigError("edit needs strokes: brush=strokes.png (colours, transparent elsewhere) or sketch=edges.png.")
-    origin = run.latents([seed])
+    origin = run.rows([seed])
+    here = origin["latent"]
     terms = {}
     if brush:
         terms["colour"] = colour_term(run, brush)
@@ -49,19 +50,19 @@ def edit(
     weights = {"colour": 1.0, "edge": edges}
 
     def cost(drawn: Tensor, latents: Tensor) -> Tensor:
-        away = (latents - origin).flatten(1).square().mean(dim=1) / latents[0].numel()
+        away = (latents - here).flatten(1).square().mean(dim=1) / latents[0].numel()
         return sum(weights[name] * term(drawn) for name, term in terms.items()) + near * away
 
-    around = run.latents(range(6_000_000, 6_000_000 + candidates - 1))
-    start = torch.cat([origin, origin + SPREAD * around])
+    around = run.rows(range(6_000_000, 6_000_000 + candidates - 1))["latent"]
+    start = origin.at([0] * candidates).changed(latent=torch.cat([here, here + SPREAD * around]))
     found, costs = solved(run, start, cost, steps, rate)
-    best = found[costs.argsort()]
+    best = found.at(costs.argsort())
 
-    before, after = (run.generate(latent, AT_ONCE) for latent in (origin, best))
-    figures = {"way": float((best[0] - origin[0]).norm())}
+    before, after = (run.generate(rows, AT_ONCE) for rows in (origin, best))
+    figures = {"way": float((best["latent"][0] - here[0]).norm())}
     for name, term in terms.items():
         figures |= {name: float(term(after[:1])) ** 0.5, f"{name}/before": float(term(before)) ** 0.5}
-    walk = run.generate(interpolate(origin[0], best[0], 9, "linear"), AT_ONCE)
+    walk = run.generate(run.walk(origin, best.at([0]), 9, "linear"), AT_ONCE)
     strokes = [picture_on(path, run, before) for path in (brush, sketch) if path]
     return Finding(
         figures,

@@ -2,7 +2,7 @@
 
 from gan_lab.analysis.base import Finding, pictures_only
 from gan_lab.analysis.linear import Linear, critic_of, features_by, gathered, labelled_pictures, layers_of, untrained
-from gan_lab.run import Run
+from gan_lab.runs.run import Run
 
 
 def features(run: Run, *, n: int = 2000, n_test: int = 1000) -> Finding:

@@ -7,7 +7,7 @@ from gan_lab import pictures
 from gan_lab.analysis.base import Finding, pictures_only, real
 from gan_lab.analysis.linear import critic_of, layers_of, untrained
 from gan_lab.models import Game
-from gan_lab.run import Run
+from gan_lab.runs.run import Run
 
 
 def filters(run: Run, *, units: int = 8, strongest: int = 4, n: int = 500) -> Finding:

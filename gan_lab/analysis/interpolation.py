@@ -1,10 +1,9 @@
 """The way from one latent to another: pictures between two samples should change evenly and stay samples."""
 
-import torch
-
 from gan_lab import pictures
 from gan_lab.analysis.base import AT_ONCE, Finding, apart, distances, pictures_only
-from gan_lab.run import Run, interpolate
+from gan_lab.rows import Rows
+from gan_lab.runs.run import Run
 
 WAYS = ("linear", "spherical")
 
@@ -22,8 +21,8 @@ def interpolation(run: Run, *, seeds: list[int] | None = None, steps: int = 9, p
     measured = [(1_000_000 + 2 * i, 1_000_001 + 2 * i) for i in range(pairs)]
     finding = Finding()
     for way in WAYS:
-        walks = torch.stack([interpolate(*run.latents(ends), steps, way) for ends in shown + measured])
-        samples = run.generate(walks.flatten(0, 1), AT_ONCE).unflatten(0, walks.shape[:2])  # [walks, steps, C, H, W]
+        walks = Rows.joined(run.walk(*run.rows(ends).split(1), steps, way) for ends in shown + measured)
+        samples = run.generate(walks, AT_ONCE).unflatten(0, (-1, steps))  # [walks, steps, C, H, W]
         finding.pictures[way] = pictures.grid(samples[: len(shown)].flatten(0, 1), columns=steps)
         walked = samples[len(shown) :]
         step = distances(walked[:, 1:].flatten(0, 1), walked[:, :-1].flatten(0, 1)).view(pairs, steps - 1)

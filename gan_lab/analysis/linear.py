@@ -7,13 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gan_lab.analysis.base import AT_ONCE, as_played
-from gan_lab.build import build_game
+from gan_lab.config.build import build_game
 from gan_lab.datasets import Dataset
 from gan_lab.datasets.base import chosen
 from gan_lab.errors import ConfigError
-from gan_lab.evaluation import reference_of
 from gan_lab.models import Game
-from gan_lab.run import Run
+from gan_lab.runs.references import reference_of
+from gan_lab.runs.run import Run
 
 SIDE = 4  # of the map that each layer is pooled to: DCGAN, section 5.1
 MOST_FEATURES = 512  # numbers that one layer may give; channels beyond are left out
@@ -51,6 +51,8 @@ def layers_of(critic: nn.Module) -> list[nn.Module]:
 
 
 def critic_of(game: Game) -> nn.Module:
+    if not game.critics:
+        raise ConfigError("this run has no critic to look into.")
     return game.main_critic
 
 
@@ -80,8 +82,11 @@ def pooled(out: Tensor) -> Tensor:
 
 
 def untrained(run: Run) -> Game:
-    """The same game as it was before training, from another seed."""
-    return build_game({**run.config, "seed": run.config["seed"] + 1}).eval().requires_grad_(False)
+    """The same game as it was before training, from another seed; its guests are the same."""
+    game = build_game({**run.config, "seed": run.config["seed"] + 1}, stored=True)
+    for name, guest in game.guests.items():
+        guest.load_state_dict(run.game.guests[name].state_dict())
+    return game.eval().requires_grad_(False)
 
 
 class Linear:

@@ -5,11 +5,12 @@ import torch
 from gan_lab import pictures
 from gan_lab.analysis.base import AT_ONCE, Finding, as_played, fresh, pictures_only
 from gan_lab.datasets.base import chosen
-from gan_lab.evaluation import extractor_of, features_of, reference_of
 from gan_lab.metrics import Extractor
+from gan_lab.metrics.features import bytes_of
 from gan_lab.metrics.neighbours import nearest
-from gan_lab.metrics.seen import bytes_of
-from gan_lab.run import Run
+from gan_lab.runs.evaluation import extractor_of, features_of
+from gan_lab.runs.references import reference_of
+from gan_lab.runs.run import Run
 
 
 def neighbours(
@@ -31,8 +32,8 @@ def neighbours(
     made = looked(extractor, bytes_of(samples))
 
     # How near real pictures are to the training pictures
-    said = []
-    reference, split = reference_of(run.config, run.dataset, said.append)
+    remarks = []
+    reference, split = reference_of(run.config, run.dataset, remarks.append)
     if split == "test":
         others = chosen(len(reference), n, seed=1)
         unseen = looked(extractor, reference.plain(others)["image"].permute(0, 3, 1, 2))

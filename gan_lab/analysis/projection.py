@@ -11,10 +11,11 @@ from gan_lab.datasets.base import chosen
 from gan_lab.datasets.decode import MODES, Unreadable, decode
 from gan_lab.datasets.source import read_file
 from gan_lab.errors import DataError
-from gan_lab.evaluation import reference_of
 from gan_lab.metrics.neighbours import nearest
-from gan_lab.run import Run
-from gan_lab.stored import place
+from gan_lab.rows import Rows
+from gan_lab.runs.references import reference_of
+from gan_lab.runs.run import Run
+from gan_lab.storage.files import place
 
 CHUNK = 1000  # training pictures that lie in memory together
 SAME = 1e-3  # of [-1, 1]: below a quarter of a grey level
@@ -43,18 +44,17 @@ def projection(
     """
     latents_only(run, "projection")
     wanted = torch.cat([picture_of(path, run) for path in images]) if images else held_out(run, n)
-    first = run.latents(range(5_000_000, 5_000_000 + starts * len(wanted))).unflatten(0, (len(wanted), starts))
+    first = run.rows(range(5_000_000, 5_000_000 + starts * len(wanted)))  # each picture's own, side by side
+    leading = torch.arange(0, first.count, starts)
     if use_encoder:
-        first[:, 0] = encoder(run, pairs)(wanted).to(first.device)
+        first["latent"][leading] = encoder(run, pairs)(wanted).to(first.device)
 
     # Search from all starts of all pictures together, then keep the best start of each
     goal = wanted.repeat_interleave(starts, dim=0).to(run.device)
-    begun = errors(run, first.flatten(0, 1), goal).view(-1, starts)
+    begun = errors(run, first, goal).view(-1, starts)
     cost = lambda drawn, latents: (drawn - goal).square().flatten(1).mean(dim=1)
-    found, costs = solved(run, first.flatten(0, 1), cost, steps, rate)
-    winner = costs.view(-1, starts).argmin(dim=1)
-    best = found.unflatten(0, (len(wanted), starts))[torch.arange(len(wanted)), winner]
-    drawn = run.generate(best, AT_ONCE)
+    found, costs = solved(run, first, cost, steps, rate)
+    drawn = run.generate(found.at(leading + costs.view(-1, starts).argmin(dim=1)), AT_ONCE)
     error = distances(drawn, wanted)
 
     trained, scale = chosen(len(run.dataset), most or len(run.dataset)), wanted[0].numel() ** 0.5
@@ -68,7 +68,7 @@ def projection(
         "below": float((error < near).double().mean()),
     }
     figures |= {"encoder": float(begun[:, 0].mean())} if use_encoder else {}
-    rows = torch.stack([wanted, run.generate(first[:, 0], AT_ONCE), drawn, closest], dim=1).flatten(0, 1)
+    rows = torch.stack([wanted, run.generate(first.at(leading), AT_ONCE), drawn, closest], dim=1).flatten(0, 1)
     return Finding(
         figures,
         {"projection": pictures.grid(rows, columns=4)},
@@ -77,8 +77,8 @@ def projection(
     )  # fmt: skip
 
 
-def errors(run: Run, latents: Tensor, goal: Tensor) -> Tensor:
-    return distances(run.generate(latents, AT_ONCE), goal.cpu())
+def errors(run: Run, rows: Rows, goal: Tensor) -> Tensor:
+    return distances(run.generate(rows, AT_ONCE), goal.cpu())
 
 
 def held_out(run: Run, n: int) -> Tensor:

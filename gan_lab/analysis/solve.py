@@ -7,32 +7,35 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gan_lab.analysis.base import AT_ONCE, fresh
-from gan_lab.run import Run
+from gan_lab.rows import Rows
+from gan_lab.runs.run import Run
 
 
 def solved(
-    run: Run, start: Tensor, cost: Callable[[Tensor, Tensor], Tensor], steps: int, rate: float
-) -> tuple[Tensor, Tensor]:
-    """Latents [N, ...] that lower `cost`, and their costs [N]; every row is a search of its own.
+    run: Run, start: Rows, cost: Callable[[Tensor, Tensor], Tensor], steps: int, rate: float
+) -> tuple[Rows, Tensor]:
+    """Rows whose latents lower `cost`, and their costs [N]; every row is a search of its own.
 
     `cost` takes pictures [N, C, H, W] in [-1, 1] and latents and answers [N]. Adam with beta1 0.9, its rate falling to
     a tenth; of each row the best of all steps is kept.
     """
-    latents = start.clone().to(run.device).requires_grad_(True)
+    start = start.to(run.device)
+    latents = start["latent"].clone().requires_grad_(True)
     optimizer = torch.optim.Adam([latents], lr=rate)
-    best, least = latents.detach().clone(), torch.full((len(start),), torch.inf, device=run.device)
+    best, least = latents.detach().clone(), torch.full((start.count,), torch.inf, device=run.device)
     for step in range(steps + 1):
         for group in optimizer.param_groups:
             group["lr"] = rate * 0.1 ** (step / steps)
         with torch.enable_grad():
-            costs = cost(run.game.sample(latents).float(), latents)  # [N]
+            drawn = run.game.sample(start.changed(latent=latents))[run.game.makes[0]]
+            costs = cost(drawn.float(), latents)  # [N]
         better = costs.detach() < least
         least = torch.where(better, costs.detach(), least)
         best[better] = latents.detach()[better]
         optimizer.zero_grad()
         costs.sum().backward()
         optimizer.step()
-    return best, least.cpu()
+    return start.changed(latent=best), least.cpu()
 
 
 def encoder(run: Run, pairs: int, width: int = 32, steps: int = 500) -> Callable[[Tensor], Tensor]:
@@ -40,7 +43,8 @@ def encoder(run: Run, pairs: int, width: int = 32, steps: int = 500) -> Callable
 
     Zhu et al. 2016 (arXiv 1609.03552), section 3.1.1: its guess is a start that descent then betters.
     """
-    latents, samples = fresh(run, pairs, seed=4_000_000)
+    rows, samples = fresh(run, pairs, seed=4_000_000)
+    latents = rows["latent"]
     flat = latents.flatten(1).cpu()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

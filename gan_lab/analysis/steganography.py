@@ -8,7 +8,7 @@ from gan_lab.analysis.base import AT_ONCE, Finding, as_played, distances
 from gan_lab.datasets.base import chosen
 from gan_lab.errors import ConfigError
 from gan_lab.models.sources import beside
-from gan_lab.run import Run
+from gan_lab.runs.run import Run
 
 LEVELS = (1, 2, 4, 8, 16, 32)  # deviations of the noise, of 255 grey levels
 

@@ -1,16 +1,14 @@
 """Analyse a run: interpolation, latent arithmetic, nearest training images, features, edits."""
 
-import ast
 import inspect
 import json
-from pathlib import Path
 from typing import Any
 
-from gan_lab.choices import meant
+from gan_lab.analysis.listing import function_of, kinds_of, looks
+from gan_lab.config.options import free, given
+from gan_lab.config.overrides import exists
 from gan_lab.errors import ConfigError, ResourceError
-from gan_lab.options import free, given
-from gan_lab.overrides import exists
-from gan_lab.stored import shortened
+from gan_lab.wording import shortened
 
 USAGE = """usage: gan-lab analyze RUN what=LOOK [key=value ...]
 
@@ -26,31 +24,30 @@ TensorBoard events. gan-lab analyze what=LOOK --help describes one analysis and 
 
 analyses:
 """
-LOOKS = Path(__file__).parents[1] / "analysis"
 OF_RUN = {"weights": str, "checkpoint": str, "device": str, "trust": list[str]}
 
 
 def main(argv: list[str]) -> int | None:
     words = [word for word in argv if word not in ("-h", "--help")]
     run_and = 1 if words and ("=" not in words[0] or exists(words[0])) else 0
-    asked = dict(word.split("=", maxsplit=1) for word in words[run_and:] if "=" in word)
+    typed = dict(word.split("=", maxsplit=1) for word in words[run_and:] if "=" in word)
     strange = [word for word in words[run_and:] if "=" not in word]
     if len(words) < len(argv) or not argv:
-        if "what" not in asked or asked["what"] == "all":
+        if "what" not in typed or typed["what"] == "all":
             return print(USAGE + "\n".join(f"  {name:<14} {what}" for name, what in looks().items()))
-        return print(inspect.cleandoc(inspect.getdoc(function_of(asked["what"]))) + "\n\n" + options_of(asked["what"]))
+        return print(inspect.cleandoc(inspect.getdoc(function_of(typed["what"]))) + "\n\n" + options_of(typed["what"]))
     if strange:
         raise ConfigError(f"unknown setting {shortened(strange[0])!r}; see gan-lab analyze --help.")
     if not run_and:
         raise ConfigError(f"name the run first: gan-lab analyze RUN {' '.join(words)}")
-    if "what" not in asked:
+    if "what" not in typed:
         raise ConfigError(f"name an analysis: what=all or one of {', '.join(looks())}.")
-    what = asked.pop("what")
+    what = typed.pop("what")
     chosen = list(looks()) if what == "all" else [what]
     own = {} if what == "all" else kinds_of(what)
-    options = given(OF_RUN | {"root": str} | own, [f"{k}={v}" for k, v in asked.items()], f"analyze what={what}")
+    options = given(OF_RUN | {"root": str} | own, [f"{k}={v}" for k, v in typed.items()], f"analyze what={what}")
 
-    from gan_lab.run import Run
+    from gan_lab.analysis.run import Run
 
     run = Run(words[0], **{name: options[name] for name in OF_RUN if name in options})
     if "root" in options:
@@ -63,33 +60,8 @@ def main(argv: list[str]) -> int | None:
                 raise
             print(f"{name}: left out. {error}\n")
             continue
-        print(f"{name}\n{told(finding)}\n{write(run, name, finding, options)}\n")
+        print(f"{name}\n{described(finding)}\n{write(run, name, finding, options)}\n")
     return None
-
-
-def looks() -> dict[str, str]:
-    """Each look with the first line of what it says of itself, without importing any."""
-    found = {}
-    for path in sorted(LOOKS.glob("*.py")):
-        for node in ast.parse(path.read_bytes()).body:
-            if isinstance(node, ast.FunctionDef) and node.name == path.stem:
-                found[path.stem] = (ast.get_docstring(node) or "").partition("\n")[0]
-    return found
-
-
-def function_of(what: str):
-    """The function of a look; ConfigError for a wrong word."""
-    if what not in looks():
-        raise ConfigError(f"what={what} is no analysis{meant(what, looks()) or '; there are ' + ', '.join(looks())}")
-    from importlib import import_module
-
-    return vars(import_module(f"gan_lab.analysis.{what}"))[what]
-
-
-def kinds_of(what: str) -> dict[str, Any]:
-    """The options of a look, with their types."""
-    parameters = inspect.signature(function_of(what)).parameters.values()
-    return {p.name: p.annotation for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
 def options_of(what: str) -> str:
@@ -98,7 +70,7 @@ def options_of(what: str) -> str:
     return "\n".join(f"  {p.name}={plain(p.default)}" for p in parameters if p.kind is p.KEYWORD_ONLY)
 
 
-def told(finding) -> str:
+def described(finding) -> str:
     """Figures as a person reads them, and what they mean."""
     width = max(map(len, finding.figures), default=0)
     return "\n".join([*(f"  {name:<{width}}  {value:.4g}" for name, value in finding.figures.items()), *finding.notes])
@@ -108,8 +80,11 @@ def write(run, what: str, finding, options: dict[str, Any]) -> str:
     """Pictures, finding.json and TensorBoard's events in a new directory; says where."""
     from torch.utils.tensorboard import SummaryWriter
 
-    from gan_lab import __version__, launch, pictures
-    from gan_lab.logbook import described, writable
+    from gan_lab import pictures
+    from gan_lab.launch import launch
+    from gan_lab.storage.files import writable
+    from gan_lab.training.logbook import described
+    from gan_lab.version import __version__
 
     folder, step = free(run.folder / "analysis" / what), run.state["step"]
     protocol = {"step": step, "weights": run.weights, "version": __version__, "options": options}

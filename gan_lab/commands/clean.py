@@ -6,13 +6,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan_lab.choices import CONFIG, HERE, find_run, meant, runs
-from gan_lab.commands.ls import columns
+from gan_lab.config.choices import HERE
+from gan_lab.config.options import parse
 from gan_lab.errors import CheckpointError, ConfigError, ResourceError
-from gan_lab.lock import held
-from gan_lab.options import parse
-from gan_lab.stored import MARK, counted, is_marked, summary_of
-from gan_lab.stored import place as path_of
+from gan_lab.storage.files import CONFIG, MARK, RESULTS, STAGES, is_marked, is_ours, is_staged, outcome_of
+from gan_lab.storage.files import place as path_of
+from gan_lab.storage.finding import find_run, runs
+from gan_lab.storage.lock import held
+from gan_lab.wording import columns, counted, meant
 
 USAGE = """usage: gan-lab clean [RUN ...] [status=...] [older=...] [root=outputs] [yes=true]
 
@@ -29,7 +30,7 @@ unless the directory already holds other files. A run without that file is remov
 
 Exit codes: 0 done, 2 a wrong setting or a run that may not be removed, 4 no such run, 6 one that cannot be removed."""
 WRITTEN = re.compile(  # the names of all that gan-lab writes into a run
-    r"config\.yaml|overrides\.txt|start\.json|environment\.json|summary\.json|metrics\.csv|evaluations\.csv|progress\.gif"
+    r"results\.png|config\.yaml|stages\.json|overrides\.txt|start\.json|environment\.json|summary\.json|metrics\.csv|evaluations\.csv|progress\.gif"
     r"|events\.out\.tfevents\.[^/]*|job\.json|log\.txt|error\.txt|\.lock|\.gan-lab|\.hydra/[a-z]+\.yaml"
     r"|checkpoints/(?:step-\d{8,}|best)\.(?:pt|json|tmp\d+)|samples/step-\d{8,}\.png"
     r"|(?:checkpoints/|samples/)?\.[\w.-]+\.tmp\d*"
@@ -100,9 +101,9 @@ def remedy(names: list[str], options: Options) -> str:
 
 
 def runs_below(root: Path) -> list[Path]:
-    """The runs below a directory, oldest first, without those behind a link."""
+    """The runs below a directory, oldest first, without those behind a link; an experiment in stages is one."""
     places = {run for name in ("summary.json", CONFIG, MARK) for run in runs(root, name) if is_run(run)}
-    kept = [run for run in places if not reason_to_keep(run, root)]
+    kept = [run for run in places if not (is_staged(run.parent) or reason_to_keep(run, root))]
     return sorted(kept, key=lambda run: run.stat().st_mtime)
 
 
@@ -117,12 +118,17 @@ def is_run(place: Path) -> bool:
 def foreign(place: Path) -> list[Path]:
     """What lies in a run and was not written by gan-lab."""
     files = [path for path in place.rglob("*") if path.is_symlink() or not path.is_dir()]
-    return sorted(path for path in files if path.is_symlink() or not WRITTEN.fullmatch(name_in(path, place)))
+    return sorted(path for path in files if path.is_symlink() or not is_written(path, name_in(path, place)))
+
+
+def is_written(path: Path, name: str) -> bool:
+    return bool(WRITTEN.fullmatch(name)) and (name != RESULTS or is_ours(path))
 
 
 def name_in(path: Path, place: Path) -> str:
-    """The name of a file within its run, or within an earlier attempt of a job at it."""
-    return re.sub(r"^attempt(-\d+)?/", "", path.relative_to(place).as_posix())
+    """The name of a file within its run, within an earlier attempt of a job at it, or within a stage."""
+    stage = r"(\d+-[\w-]+(/|$))?" if is_staged(place) else ""
+    return re.sub(rf"^{stage}(attempt(-\d+)?/)?", "", path.relative_to(place).as_posix())
 
 
 def named(word: str, root: Path) -> Found:
@@ -150,7 +156,7 @@ def reason_to_keep(place: Path, root: Path) -> str:
         return "it lies behind a link"
     if here in (Path.cwd(), *Path.cwd().parents, *HERE.parents) or (here / ".git").exists():
         return "it holds more than a run"
-    within = [run for run in runs(here) if run != here]
+    within = [run for run in runs(here) if run != here and not (is_staged(here) and run.parent == here)]
     return f"it holds another run, {within[0]}" if within else ""
 
 
@@ -165,7 +171,7 @@ def look(place: Path) -> Found:
 def status_of(place: Path) -> str:
     """What the summary of a run that nobody holds says; `killed` where it ended without a word."""
     try:
-        status = summary_of(place).get("status", "killed")
+        status = outcome_of(place).get("status", "killed")
     except CheckpointError:
         status = "killed"
     status = status if status in STATUSES else "killed"
@@ -207,11 +213,14 @@ def remove(run: Found, root: Path, *, is_named: bool) -> bool:
 def remove_files(place: Path, stays: list[Path]) -> None:
     """Remove the files that gan-lab wrote, its mark last, and the folders that are then empty."""
     files = {path for path in place.rglob("*") if path.is_symlink() or not path.is_dir()} - set(stays)
-    for path in sorted(files, key=lambda path: path == place / MARK):
+    last = [path for path in (place / STAGES, place / MARK) if path in files]  # they tell what the others are
+    for path in files.difference(last):
         path.unlink()
     for folder in sorted((path for path in place.rglob("*") if path.is_dir() and not path.is_symlink()), reverse=True):
         if not any(folder.iterdir()) and WRITTEN_FOLDER.fullmatch(name_in(folder, place)):
             folder.rmdir()
+    for path in last:
+        path.unlink()
     if not any(place.iterdir()):
         place.rmdir()
 

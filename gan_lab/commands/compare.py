@@ -8,14 +8,12 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gan_lab.choices import meant
-from gan_lab.commands.ls import terminal, widths
-from gan_lab.comparison import REPORT, Column, Group, Result, columns_of, find, group, legend, spread
+from gan_lab.config.options import free, parse
+from gan_lab.config.overrides import exists
 from gan_lab.errors import ConfigError, ResourceError
-from gan_lab.options import free, parse
-from gan_lab.overrides import exists
-from gan_lab.sides import better
-from gan_lab.stored import counted
+from gan_lab.runs.comparison import REPORT, Column, Group, Result, columns_of, find, group, legend, spread
+from gan_lab.storage.sides import better
+from gan_lab.wording import counted, meant, terminal, widths
 
 USAGE = """usage: gan-lab compare RUN... [key=value ...]
 
@@ -233,8 +231,8 @@ class Table:
     def notes(self) -> list[str]:
         """What the columns' marks stand for, and which runs are in no mean."""
         unfinished = [self.called(run.folder) for run in self.runs if run.status != "finished"]
-        told = [f"not finished, so in no mean: {', '.join(unfinished)}"]
-        return [*legend(self.columns), *(told if unfinished else []), *self.wrong.values()]
+        note = [f"not finished, so in no mean: {', '.join(unfinished)}"]
+        return [*legend(self.columns), *(note if unfinished else []), *self.wrong.values()]
 
 
 def show(whole: Table, table: Table, remedy: str = "all=true shows all") -> None:

@@ -3,9 +3,10 @@
 import shlex
 from pathlib import Path
 
-from gan_lab.choices import find_file, typed
+from gan_lab.config.choices import find_file
 from gan_lab.errors import ConfigError, ResourceError
-from gan_lab.stored import place
+from gan_lab.storage.files import place
+from gan_lab.wording import typed
 
 USAGE = """usage: gan-lab cp PART FILE
 

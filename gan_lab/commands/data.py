@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gan_lab.config.options import free, parse
+from gan_lab.config.overrides import read
 from gan_lab.errors import ConfigError, ResourceError
-from gan_lab.options import free, parse
-from gan_lab.overrides import read
 
 USAGE = """usage: gan-lab data dataset=NAME [setting=value ...] [n=...] [out=...] [--config-dir DIR]
 
@@ -42,9 +42,9 @@ def main(argv: list[str]) -> None:
     if not {"dataset", "experiment"} & chosen.keys():
         raise ConfigError("data needs to know which: dataset=digits, for example; gan-lab ls datasets lists them")
 
-    from gan_lab import survey
-    from gan_lab.build import build_dataset
-    from gan_lab.config import compose, own_folders
+    from gan_lab.config.build import build_dataset
+    from gan_lab.config.compose import compose, own_folders
+    from gan_lab.training import survey
 
     any_data = [] if {"model", "experiment"} & chosen.keys() else ["model=gan"]  # which takes images and points
     with own_folders(line.folders):
@@ -62,7 +62,8 @@ def main(argv: list[str]) -> None:
 
 def draw(samples: Any, target: Path) -> None:
     """Images as a grid, points on the line or in the plane."""
-    from gan_lab import pictures, survey
+    from gan_lab import pictures
+    from gan_lab.training import survey
 
     array = pictures.grid(samples) if samples.dim() == 4 else survey.plot(samples)
     try:

@@ -13,11 +13,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from gan_lab import __version__
-from gan_lab.choices import choices
+from gan_lab.config.choices import choices
+from gan_lab.config.options import parse
 from gan_lab.errors import GanLabError
-from gan_lab.options import parse
-from gan_lab.stored import counted, place
+from gan_lab.storage.files import place
+from gan_lab.version import __version__
+from gan_lab.wording import counted
 
 USAGE = """usage: gan-lab doctor [root=data] [outputs=outputs]
 
@@ -66,7 +67,7 @@ def private(line: str) -> str:
 
 
 def versions() -> Iterator[str]:
-    from gan_lab.record import git_state
+    from gan_lab.training.record import git_state
 
     git = git_state()
     state = f", commit {git['commit'][:12]}{', with changes' if git['dirty'] else ''}" if git else ""
@@ -85,12 +86,12 @@ def installed(package: str) -> str:
 def devices() -> Iterator[str]:
     import torch
 
-    from gan_lab.machine import free_memory, precision, precision_name
-    from gan_lab.settings import Trainer
+    from gan_lab.config.settings import TrainerSettings
+    from gan_lab.training.machine import free_memory, precision, precision_name
 
     found = [torch.device("cpu"), *(torch.device("cuda", i) for i in range(torch.cuda.device_count()))]
     for device in found:
-        auto = precision_name(precision(Trainer(), device))
+        auto = precision_name(precision(TrainerSettings(), device))
         half = ", fp16" if device.type == "cuda" else ""
         native = f"native fp32{half}{', bf16' if auto == 'bf16' else ''}; trainer.precision=auto is {auto}"
         if device.type == "cpu":
@@ -140,10 +141,10 @@ def data(root: str) -> Iterator[str]:
 
 def there(name: str, root: str) -> str:
     """What building a dataset from its files alone says, in a line."""
-    from gan_lab.build import build_dataset
     from gan_lab.commands.validate import TO_BE_FETCHED, quiet
-    from gan_lab.config import compose
-    from gan_lab.overrides import rewritten
+    from gan_lab.config.build import build_dataset
+    from gan_lab.config.compose import compose
+    from gan_lab.config.overrides import rewritten
 
     try:
         config = compose(["model=gan", f"dataset={name}", rewritten(f"dataset.root={root}")])
@@ -158,7 +159,7 @@ def speed() -> Iterator[str]:
     """The demo's step, with the threads that a run would take and with one."""
     import torch
 
-    from gan_lab.config import compose
+    from gan_lab.config.compose import compose
 
     config, usual = compose([TRIAL]), torch.get_num_threads()
     try:
@@ -171,8 +172,8 @@ def speed() -> Iterator[str]:
         return
     finally:
         torch.set_num_threads(usual)
-    told = ", ".join(f"{rate:,.0f} images/s with {threads(n)}" for n, rate in rates.items())
-    yield f"{TRIAL.partition('=')[2]} on {'cuda' if torch.cuda.is_available() else 'cpu'}: {told}"
+    figures = ", ".join(f"{rate:,.0f} images/s with {threads(n)}" for n, rate in rates.items())
+    yield f"{TRIAL.partition('=')[2]} on {'cuda' if torch.cuda.is_available() else 'cpu'}: {figures}"
     if usual > 1 and rates[1] > rates[usual] and not torch.cuda.is_available():
         yield "TRAP: more threads are slower here, as on a busy machine: set trainer.threads=1"
     if os.name != "nt" and os.getloadavg()[0] > (os.cpu_count() or 1):
@@ -181,11 +182,12 @@ def speed() -> Iterator[str]:
 
 def images_a_second(config: dict[str, Any]) -> float:
     """In the best of three rounds, after the first."""
-    from gan_lab import session
-    from gan_lab.distributed import World
-    from gan_lab.machine import device_of
-    from gan_lab.settings import Trainer
+    from gan_lab.config.settings import TrainerSettings
+    from gan_lab.training.assembly import assemble, rehearse
+    from gan_lab.training.distributed import World
+    from gan_lab.training.machine import device_of
 
+    settings = TrainerSettings(**config["trainer"])
     with contextlib.redirect_stdout(io.StringIO()):
-        trainer, _ = session.assemble(config, World(0, 1, device_of(Trainer(**config["trainer"]))))
-    return trainer.loader.images / session.rehearse(trainer)
+        trainer, _ = assemble(config, settings, World(0, 1, device_of(settings)))
+    return trainer.loader.images / rehearse(trainer)

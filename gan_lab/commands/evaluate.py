@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from gan_lab.choices import shown, typed
+from gan_lab.config.options import limited, parse
 from gan_lab.errors import CheckpointError, ConfigError, GanLabError, ResourceError
-from gan_lab.options import limited, parse
-from gan_lab.stored import CONFIG, RECORD, counted, folders_with, itself, place
+from gan_lab.storage.files import CONFIG, RECORD, folders_with, itself, place
+from gan_lab.wording import counted, shown, typed
 
 USAGE = """usage: gan-lab evaluate RUN [key=value ...]
        gan-lab evaluate SWEEP [key=value ...]
@@ -70,16 +70,16 @@ def main(argv: list[str]) -> int | None:
 
 def evaluate_run(run: str | Path, options: Options) -> None:
     """Evaluate one run, print its figures and write them to its directory."""
-    from gan_lab.evaluation import evaluate
-    from gan_lab.run import Run
+    from gan_lab.runs.evaluation import evaluate
+    from gan_lab.runs.run import Run
 
     words = {name: getattr(options, name) for name in ("checkpoint", "weights", "device", "trust")}
     run = Run(run, **words)
     if options.root:
         run.moved(options.root)
     weights = place(options.inception) if options.inception else None
-    asked = {"n": options.n, "extractor": options.extractor, "reference": options.reference}
-    figures = evaluate(run, **asked, seed=options.seed - 1, inception_weights=weights)
+    protocol = {"n": options.n, "extractor": options.extractor, "reference": options.reference}
+    figures = evaluate(run, **protocol, seed=options.seed - 1, inception_weights=weights)
     print(table(figures))
     try:
         where = write(run.folder, figures)
@@ -94,8 +94,8 @@ def evaluate_each(folder: Path, options: Options) -> None:
     Raises what the first run that could not be evaluated raised, after all others.
     """
     from gan_lab.commands import compare
-    from gan_lab.commands.ls import terminal
-    from gan_lab.comparison import REPORT, columns_of, find, group
+    from gan_lab.runs.comparison import REPORT, columns_of, find, group
+    from gan_lab.wording import terminal
 
     runs, wrong = find([folder])
     ended = [run.folder for run in runs if run.status == "finished"]
@@ -138,8 +138,8 @@ def table(figures: Sequence) -> str:
 
 def write(folder: Path, figures: Sequence) -> str:
     """Add figures to the run's evaluations.csv and, unless the run is being trained, its summary; says where."""
-    from gan_lab import launch
-    from gan_lab.logbook import read_json, write_summary
+    from gan_lab.launch import launch
+    from gan_lab.storage.files import read_json, write_summary
 
     path = folder / "evaluations.csv"
     rows = [{"name": f.name, "value": repr(f.value), "step": f.step, **asdict(f.protocol)} for f in figures]

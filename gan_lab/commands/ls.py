@@ -1,13 +1,13 @@
 """List what can be chosen (models, losses, datasets, ...) and the runs there are."""
 
-import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
-from gan_lab.choices import choices, description, groups, meant, runs, with_own_folders
+from gan_lab.config.choices import choices, description, groups, with_own_folders
 from gan_lab.errors import CheckpointError, ConfigError
-from gan_lab.stored import place, status_of, summary_of
+from gan_lab.storage.files import is_staged, main_values, place, stage_folders, status_of, summary_of
+from gan_lab.storage.finding import runs
+from gan_lab.wording import columns, meant, terminal
 
 
 def main(argv: list[str]) -> None:
@@ -50,7 +50,18 @@ def list_runs(words):
     if not found:
         print(f"no runs in {root}")
         return
-    columns([["run", "status", "step", "images/s", "metrics"], *(row(run) for run in found)], terminal())
+    rows = [line for run in found for line in (row(run), *waiting_after(run, found))]
+    columns([["run", "status", "step", "images/s", "metrics"], *rows], terminal())
+
+
+def waiting_after(run: Path, found: list[Path]) -> list[list[str]]:
+    """A row for each stage of a run's experiment that has not begun, below the newest that has."""
+    try:
+        stages = stage_folders(run.parent) if is_staged(run.parent) else []
+    except CheckpointError:
+        return []
+    is_newest = [each for each in found if each in stages][-1:] == [run]
+    return [[str(stage), "waiting", "", "", ""] for stage in stages if stage not in found] if is_newest else []
 
 
 def row(run: Path) -> list[str]:
@@ -59,35 +70,10 @@ def row(run: Path) -> list[str]:
     except CheckpointError as error:
         return [str(run), "unreadable", "", "", str(error).rpartition(" cannot be read: ")[2]]
     metrics = summary.get("metrics", {})
-    told = "  ".join(f"{name} {text(value)}" for name, value in main_values(summary).items())
+    figures = "  ".join(f"{name} {text(value)}" for name, value in main_values(summary).items())
     speed = text(metrics.get("speed/images_per_second"))
-    return [str(run), text(status_of(run, summary)), text(summary.get("step")), speed, told]
-
-
-def main_values(summary: dict[str, Any]) -> dict[str, float]:
-    """The last losses and what judges say, out of all that a run logs."""
-    metrics = summary.get("metrics", {})
-    losses = {name.removeprefix("loss/"): value for name, value in metrics.items() if name.startswith("loss/")}
-    return losses | {name: figure["value"] for name, figure in summary.get("figures", {}).items()}
+    return [str(run), text(status_of(run, summary)), text(summary.get("step")), speed, figures]
 
 
 def text(value: Any) -> str:
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def columns(rows: list[list[str]], most: int | None = None) -> None:
-    """Print rows; of lines with more than `most` letters the last cell ends in three dots."""
-    wide = widths(rows)
-    for row in rows:
-        start = "".join(f"{cell:<{width}}  " for cell, width in zip(row[:-1], wide[:-1], strict=True))
-        left = max(most - len(start), 3) if most else len(row[-1])
-        print(f"{start}{row[-1] if len(row[-1]) <= left else row[-1][: left - 3] + '...'}".rstrip())
-
-
-def terminal() -> int | None:
-    """How many letters a line of the terminal holds; None where nobody reads it there."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-
-
-def widths(rows: list[list[str]]) -> list[int]:
-    return [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []

@@ -1,24 +1,24 @@
 """Generate samples from a run: a grid, single files, or an interpolation."""
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
+from gan_lab.config.options import MOST_SAMPLES, free, limited, parse, seeds_of
 from gan_lab.errors import ConfigError, ResourceError
-from gan_lab.options import MOST_SEED, free, limited, parse, whole
-from gan_lab.stored import shortened
 
 USAGE = """usage: gan-lab sample RUN [key=value ...]
 
 Generates samples with the averaged weights of the last checkpoint. Existing files are never overwritten.
 
   n=64                   how many samples, at most 10,000
-  seeds=0-63,100         which samples: one latent for each seed, the same in every call (instead of n)
-  label=3                conditional runs: the class of all samples
-  attributes=[red,circle]  conditional runs: the attributes of all samples
+  seeds=0-63,100         which samples: the same seed is the same sample in every call (instead of n)
+  label=3                conditional runs: the class of all samples; attributes=[red,circle], or whatever else the
+                         run's samples are made of (gan-lab sample RUN --help)
   code.0=3               runs with latent codes: the value of one code, whole or, of a continuous code, any number
   files=true             one PNG for each seed instead of a grid
-  interpolate=spherical  interpolate between the seeds' latents: spherical or linear; one row per pair
+  interpolate=spherical  interpolate between the seeds' latents: spherical or linear; one row per pair, with the
+                         conditions of its first seed
   steps=9                number of images from one seed to the next
   gif=true               the interpolation as a GIF
   weights=ema            ema (averaged) or raw
@@ -28,7 +28,6 @@ Generates samples with the averaged weights of the last checkpoint. Existing fil
   device=cpu             cpu or cuda
   trust=[mypackage]      packages of your own that the run's configuration names
 """
-MOST_SAMPLES = 10_000  # of one call, which are all held in memory
 
 
 @dataclass
@@ -37,8 +36,6 @@ class Options:
 
     n: int = limited(64, most=MOST_SAMPLES)
     seeds: str | None = None
-    label: str | None = None
-    attributes: list[str] | None = None
     files: bool = False
     interpolate: str | None = None
     steps: int = limited(9, most=MOST_SAMPLES)
@@ -49,18 +46,18 @@ class Options:
     out: str | None = None
     device: str = "cpu"
     trust: list[str] = field(default_factory=list)
-    codes: dict[int, float] = field(default_factory=dict, init=False)
 
 
 def main(argv: list[str]) -> int | None:
     if not argv or {"-h", "--help"} & set(argv):
-        print(USAGE)
+        print(USAGE, end="")
+        print(more_usage(argv))
         return None
-    options = options_of(argv[1:])
+    options, words = parted(Options, argv[1:], "sample")
     seeds = list(range(options.n)) if options.seeds is None else seeds_of(options.seeds)
     check(options, seeds)
 
-    from gan_lab.run import Run
+    from gan_lab.runs.run import Run
 
     run = Run(
         argv[0],
@@ -72,60 +69,94 @@ def main(argv: list[str]) -> int | None:
     if options.root:
         run.moved(options.root)
     try:
-        print(draw(run, options, seeds))
+        print(draw(run, options, seeds, words))
     except OSError as error:
         place = error.filename or options.out or run.folder
         raise ResourceError(f"cannot write to {str(place)!r}: {error.strerror}; choose a place with out=...") from error
     return None
 
 
-def options_of(words: list[str]) -> Options:
-    """What `name=value` words ask for, codes among them; ConfigError for a wrong one."""
-    options = parse(Options, [word for word in words if not word.startswith("code.")], "sample")
-    options.codes = codes_of([word for word in words if word.startswith("code.")])
-    return options
+def parted(options: type, words: list[str], verb: str) -> tuple[Any, list[str]]:
+    """The options of a command, and the words that are none of them: those may be the game's."""
+    own = {each.name for each in fields(options)}
+    mine = [word for word in words if word.partition("=")[0] in own]
+    return parse(options, mine, verb), [word for word in words if word not in mine]
 
 
-def draw(run, options: Options, seeds: list[int]) -> Path:
+def more_usage(argv: list[str]) -> str:
+    """What the samples of a run take beside: the conditions of its game, and the options of its samples."""
+    from gan_lab.storage.files import CONFIG, place
+
+    runs = [word for word in argv if not word.startswith("-") and "=" not in word]
+    if not runs or not (place(runs[0]) / CONFIG).is_file():
+        return ""
+    from gan_lab.runs.run import Run, help_of
+
+    trust = [word for word in argv if word.startswith("trust=")]
+    game = Run(runs[0], trust=parse(Options, trust, "sample").trust).game
+    lines = {f"{name}=...": f"a condition that {runs[0]} has" for name in game.conditions}
+    lines |= {f"{name}=...": text for name, text in help_of(game).items()}
+    return "".join(f"\n  {name:<23}{text}" for name, text in lines.items()) if lines else "\n  This run takes no more."
+
+
+def draw(run, options: Options, seeds: list[int], words: list[str]) -> Path:
     """What the options ask for, as files; returns where it lies."""
     from gan_lab import pictures
-    from gan_lab.run import interpolate
+    from gan_lab.rows import Rows
+    from gan_lab.runs.words import words_of
 
     folder = run.folder / "generated"
-    condition, asked = None, ""
-    if options.label is not None:
-        condition, asked = run.condition("label", [options.label]), f"-{options.label}"
-    elif options.attributes is not None:
-        condition, asked = run.condition("attributes", options.attributes), f"-{'-'.join(options.attributes)}"
-    latents = run.coded(run.latents(seeds, condition), options.codes)
-    asked += "".join(f"-code{number}={value:g}" for number, value in options.codes.items())
-    name = f"step-{run.state['step']:08d}-{options.weights}{asked}"
+    given, chosen = words_of(run, words, fields(Options))
+    rows = run.rows(seeds, **given)
+    make = lambda rows: run.make(rows, **chosen)
+    suffix = "".join(f"-{tagged(word)}" for word in words)
+    name = f"step-{run.state['step']:08d}-{options.weights}{suffix}"
 
     # Walk from seed to seed, and around where a GIF repeats
     if options.interpolate:
-        ends = [*zip(latents, latents[1:], strict=False)] + ([(latents[-1], latents[0])] if options.gif else [])
-        import torch
-
-        rows = [interpolate(a, b, options.steps, options.interpolate) for a, b in ends]
-        samples = run.generate(torch.cat(rows))
+        ends = [(i, i + 1) for i in range(len(seeds) - 1)] + ([(len(seeds) - 1, 0)] if options.gif else [])
+        walks = [run.walk(rows.at([a]), rows.at([b]), options.steps, options.interpolate) for a, b in ends]
+        samples = images(make(Rows.joined(walks)))
         if options.gif:
-            frames = [pictures.grid(image[None], columns=1) for image in images(samples)]
+            frames = [pictures.grid(image[None], columns=1) for image in samples]
             path = free(Path(options.out or folder / f"{name}-{options.interpolate}.gif"))
             pictures.save_gif(frames, path, 0.08)
         else:
             path = free(Path(options.out or folder / f"{name}-{options.interpolate}.png"))
-            pictures.save_png(pictures.grid(images(samples), columns=options.steps), path)
+            pictures.save_png(pictures.grid(samples, columns=options.steps), path)
     elif options.files:
         path = free(Path(options.out or folder / name))
         path.mkdir(parents=True)
-        for seed, image in zip(seeds, images(run.generate(latents)), strict=True):
-            pictures.save_png(pictures.grid(image[None], columns=1, padding=0, least_side=1), path / f"seed-{seed}.png")
+        made = make(rows)
+        images(made)
+        for number, (kind, samples) in enumerate(made.items()):
+            for seed, image in zip(seeds, samples, strict=True):
+                file = path / f"seed-{seed}{f'-{kind}' if number else ''}.png"
+                pictures.save_png(pictures.grid(image[None], columns=1, padding=0, least_side=1), file)
     else:
-        samples = run.generate(latents)
+        made = make(rows)
         path = free(Path(options.out or folder / f"{name}.png"))
+        samples = side_by_side(made)
         drawn = run.dataset.draw({"fixed": samples}, None) if samples.dim() != 4 else {"fixed": pictures.grid(samples)}
         pictures.save_png(drawn["fixed"], path)
     return path
+
+
+def tagged(word: str) -> str:
+    """A word as a part of a file's name: of a condition its value, `label=3` as 3; of anything else both."""
+    name, _, value = word.partition("=")
+    value = value.strip("[]").replace(",", "-")
+    tag = f"code{name.removeprefix('code.')}={value}" if name.startswith("code.") else value
+    return "".join(letter if letter.isalnum() or letter in "-=._" else "_" for letter in tag)[:60]
+
+
+def side_by_side(made):
+    """The pictures of each sample in one row of pixels, where it has several of one size: [N, C, H, W]."""
+    import torch
+
+    several = list(made.values())
+    alike = len(several) > 1 and all(x.dim() == 4 and x.shape[1:] == several[0].shape[1:] for x in several)
+    return torch.cat(several, dim=3) if alike else several[0]
 
 
 def check(options: Options, seeds: list[int]) -> None:
@@ -144,38 +175,9 @@ def check(options: Options, seeds: list[int]) -> None:
         raise ConfigError("gif=true is for interpolations: add interpolate=spherical.")
 
 
-def codes_of(words: list[str]) -> dict[int, float]:
-    """Values of codes by their number, from code.0=3 and the like."""
-    codes = {}
-    for word in words:
-        name, _, value = word.partition("=")
-        try:
-            codes[int(name.removeprefix("code."))] = float(value)
-        except ValueError:
-            raise ConfigError(f"{word} must be a code's number and its value, for example code.0=3.") from None
-    if any(number < 0 or not math.isfinite(value) for number, value in codes.items()):
-        raise ConfigError(f"{' '.join(words)}: numbers of codes count from 0, and values are finite.")
-    return codes
-
-
-def seeds_of(text: str) -> list[int]:
-    """Seeds from ranges, both ends included: 0-3,10 is 0, 1, 2, 3, 10."""
-    seeds, said = [], f"seeds={shortened(text)}"
-    for part in text.strip("[]").split(","):
-        first, dash, last = part.strip().partition("-")
-        ends = whole(first), whole(last if dash else first)
-        if None in ends or max(ends) > MOST_SEED:
-            raise ConfigError(f"{said} must be numbers below 2^63 and ranges, for example seeds=0-15,42.")
-        if len(seeds) + ends[1] - ends[0] >= MOST_SAMPLES:
-            raise ConfigError(f"{said} names too many seeds: at most {MOST_SAMPLES:,} samples are made at once.")
-        seeds += range(ends[0], ends[1] + 1)
-    if not seeds:
-        raise ConfigError(f"{said} names no seed; ranges run upwards, for example seeds=0-15.")
-    return seeds
-
-
-def images(samples):
-    """Samples that are images; points have no picture of their own."""
+def images(made):
+    """The first pictures of samples, which are images; points have no picture of their own."""
+    samples = next(iter(made.values()))
     if samples.dim() != 4:
         raise ConfigError("This run generates points, which are drawn in one plot: leave out files and interpolate.")
     return samples

@@ -9,11 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gan_lab.choices import CONF, CONFIG, choices, find_file, find_run, own_folders, with_own_folders
-from gan_lab.commands.ls import columns, plural
+from gan_lab.commands.ls import plural
+from gan_lab.config.choices import CONF, choices, find_file, own_folders, with_own_folders
+from gan_lab.config.options import parse
 from gan_lab.errors import CheckpointError, ConfigError
-from gan_lab.options import parse
-from gan_lab.stored import text_of, yaml_of
+from gan_lab.storage.files import CONFIG, text_of, yaml_of
+from gan_lab.storage.finding import find_run
+from gan_lab.wording import columns
 
 USAGE = """usage: gan-lab show PART [trust=[mypackage]] [--config-dir DIR]
        gan-lab show run RUN [changed=true]
@@ -67,14 +69,14 @@ def show_run(words: list[str]) -> None:
     if not words:
         raise ConfigError("show run needs a run, for example outputs/dcgan_digits/20261120-140502.")
     run, options = find_run(words[0]), parse(RunOptions, words[1:], "show")
-    from gan_lab.origin import origins
+    from gan_lab.config.provenance import origins
 
     found = [each for each in origins(run) if each.changed or not options.changed]
     columns([["key", "value", "origin"], *([each.key, text(each.value), each.source] for each in found)])
 
 
 def text(value: Any) -> str:
-    from gan_lab.schema import shown
+    from gan_lab.config.schema import shown
 
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
         return f"[{', '.join(value)}]"
@@ -117,7 +119,7 @@ def targets(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 def tell_class(key: str, target: str) -> None:
     """A class with what its source says of it: the outermost in full, an inner one in a line."""
-    from gan_lab.signatures import OURS, find
+    from gan_lab.config.signatures import OURS, find
 
     try:
         tree = find(target, (*OURS, target.partition(".")[0])).tree  # reads, and imports nothing
@@ -132,7 +134,7 @@ def tell_class(key: str, target: str) -> None:
 
 def tell_fits(group: str, words: list[str], other: str, folders: list[Path]) -> None:
     """Which choices of another group compose with this one, as `compat` answers for each of them."""
-    from gan_lab.logbook import waiting
+    from gan_lab.training.observers import waiting
 
     with waiting(f"Asking which {plural(other)} fit", say=partial(print, file=sys.stderr)):
         found = answers(group, words, other, folders)
@@ -156,8 +158,8 @@ def tell_fits(group: str, words: list[str], other: str, folders: list[Path]) -> 
 
 def answers(group: str, words: list[str], other: str, folders: list[Path]) -> dict[str, list[str] | None]:
     """The complaints about this part with each choice of another group; None where only files can tell."""
-    from gan_lab import fits
-    from gan_lab.config import own_folders as used
+    from gan_lab.config import fits
+    from gan_lab.config.compose import own_folders as used
 
     with used(folders):
         if group == "dataset" or other == "dataset":
@@ -169,8 +171,8 @@ def answers(group: str, words: list[str], other: str, folders: list[Path]) -> di
 
 
 def tell_experiment(words: list[str], folders: list[Path]) -> None:
-    from gan_lab import fits
-    from gan_lab.config import own_folders as used
+    from gan_lab.config import fits
+    from gan_lab.config.compose import own_folders as used
 
     with used(folders):
         answer = fits.complaints(words)

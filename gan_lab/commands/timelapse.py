@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gan_lab.choices import find_run
-from gan_lab.commands.sample import seeds_of
+from gan_lab.config.options import free, limited, parse, seeds_of
 from gan_lab.errors import CheckpointError, ConfigError, ResourceError
-from gan_lab.options import free, limited, parse
-from gan_lab.stored import counted, place
+from gan_lab.storage.files import place
+from gan_lab.storage.finding import find_run
+from gan_lab.wording import counted
 
 USAGE = """usage: gan-lab timelapse RUN [key=value ...]
 
@@ -77,7 +77,7 @@ def sampled(run: Path) -> dict[int, Path]:
 
 def kept(run: Path) -> dict[int, Path]:
     """The checkpoints that a run keeps by step; CheckpointError where there are fewer than two."""
-    from gan_lab import checkpoint
+    from gan_lab.storage import checkpoint
 
     found = checkpoint.committed(run / "checkpoints")[::-1]
     if len(found) < 2:
@@ -104,18 +104,18 @@ def drawn(steps: dict[int, Path]) -> Iterator[tuple[int, Any]]:
 
 
 def generated(run: Path, steps: dict[int, Path], options: Options) -> Iterator[tuple[int, Any]]:
-    """The same latents at each kept checkpoint."""
+    """The same samples at each kept checkpoint."""
     from PIL import Image
 
     from gan_lab import pictures
-    from gan_lab.run import Run
+    from gan_lab.runs.run import Run
 
     seeds = seeds_of(options.seeds)
     for step in steps:
         opened = Run(run, checkpoint=step, weights=options.weights, trust=options.trust)
         if options.root:
             opened.moved(options.root)
-        samples = opened.generate(opened.latents(seeds))
+        samples = opened.generate(opened.rows(seeds))
         is_image = samples.dim() == 4
         array = pictures.grid(samples) if is_image else opened.dataset.draw({"fixed": samples}, None)["fixed"]
         yield step, Image.fromarray(array)

@@ -3,10 +3,10 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from gan_lab.errors import ConfigError
-from gan_lab.overrides import read, with_demo, with_jobs
+from gan_lab.config.overrides import read, with_demo, with_jobs
+from gan_lab.errors import ConfigError, code_of
+from gan_lab.launch.torchrun import follow, is_follower
 
 
 def main(argv: list[str]) -> int | None:
@@ -20,11 +20,11 @@ def main(argv: list[str]) -> int | None:
     if is_follower():
         return 0 if line.only_looks else follow()
 
-    from gan_lab.config import Stop, follow_hydra
-    from gan_lab.sweep import recorded
+    from gan_lab.config.compose import Stop, follow_hydra
+    from gan_lab.launch.sweep import recorded
 
     def train(job):
-        from gan_lab import launch
+        from gan_lab.launch import launch
 
         run = lambda: launch.train(job.config, job.run_dir, job.overrides)
         summary = run() if job.number is None else recorded(job, run)
@@ -44,8 +44,8 @@ def trained(settings: Sequence[str], trust: Sequence[str] = (), config_dir: str 
     if line.options or line.dry:
         raise ConfigError("gan_lab.train takes settings, such as 'trainer.steps=500'; options are for the command.")
 
-    from gan_lab import launch
-    from gan_lab.config import follow_hydra
+    from gan_lab.config.compose import follow_hydra
+    from gan_lab.launch import launch
 
     folders = []
 
@@ -67,20 +67,3 @@ def resumed(argv: list[str]) -> list[str]:
     if not equals and not after:
         raise ConfigError("--resume needs the directory of a run or of a sweep")
     return [run, *words[:at], *after] if equals else [after[0], *words[:at], *after[1:]]
-
-
-def is_follower() -> bool:
-    """Whether torchrun started this process beside the one that reads the command line."""
-    return "WORLD_SIZE" in os.environ and os.environ.get("RANK", "0") != "0"
-
-
-def follow() -> int:
-    from gan_lab import launch
-
-    launch.follow()
-    return 0
-
-
-def code_of(summary: dict[str, Any]) -> int:
-    """The exit code of a run that ended well, or of the signal that stopped it."""
-    return 128 + summary["signal"] if summary["status"] == "stopped" else 0

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
+from gan_lab.commands.sample import more_usage, parted
 from gan_lab.errors import ConfigError, DataError, ResourceError
-from gan_lab.options import parse
-from gan_lab.stored import place as path_of
+from gan_lab.storage.files import place as path_of
 
 USAGE = """usage: gan-lab translate RUN INPUT OUTPUT [key=value ...]
 
@@ -15,6 +16,8 @@ Translates INPUT, a picture, a folder or a zip file of pictures, with the averag
 OUTPUT is a folder, in which each picture keeps its name and becomes a PNG; for one picture it may be a file (.png).
 
   direction=forth        forth (source to image), or back for runs that learned both directions
+  attributes=[blond]     runs whose translations have conditions: theirs, and options of the run's own
+                         (gan-lab translate RUN --help)
   size=256               resize and centre-crop each picture first, 256 or 240x320 (height x width); the default is the
                          size of the training; size=own keeps the size of each picture
   seed=1                 seed of the network's noise, if it has any (pix2pix's dropout)
@@ -27,7 +30,7 @@ OUTPUT is a folder, in which each picture keeps its name and becomes a PNG; for 
   device=cpu             cpu or cuda
   trust=[mypackage]      packages of your own that the run's configuration names
 """
-TOLD = 20  # files that are named one by one
+NAMED = 20  # files that are named one by one
 MOST_PIXELS = 50_000_000  # of one picture
 ORIENTATION = 0x0112  # where EXIF says how a camera was held
 WHITE = (255, 255, 255)  # behind what is transparent
@@ -37,7 +40,6 @@ WHITE = (255, 255, 255)  # behind what is transparent
 class Options:
     """What `gan-lab translate` understands."""
 
-    direction: str = "forth"
     size: str | None = None
     seed: int | None = None
     batch_size: int = 8
@@ -52,11 +54,12 @@ class Options:
 
 def main(argv: list[str]) -> int | None:
     if not argv or {"-h", "--help"} & set(argv):
-        print(USAGE)
+        print(USAGE, end="")
+        print(more_usage(argv))
         return None
     if len(argv) < 3:
         raise ConfigError("translate needs a run, what to translate and where to write: RUN INPUT OUTPUT.")
-    options = parse(Options, argv[3:], "translate")
+    options, words = parted(Options, argv[3:], "translate")
     if options.on_error not in ("stop", "skip"):
         raise ConfigError(f"on_error={options.on_error} must be stop or skip.")
     size = size_of(options.size) if options.size not in (None, "own") else None
@@ -65,19 +68,47 @@ def main(argv: list[str]) -> int | None:
         print(f"All pictures of {argv[1]} are translated already: {argv[2]}")
         return None
 
-    from gan_lab.run import Run
+    from gan_lab.runs.run import Run
+    from gan_lab.runs.words import words_of
 
-    words = {name: getattr(options, name) for name in ("checkpoint", "weights", "device", "trust")}
-    run = Run(argv[0], **words)
-    check(run, options)
-    size = size or (None if options.size == "own" else tuple(run.game.known.shape[2:]))
-    names, places = readable(run, options, source, names, places, size)
+    how = {name: getattr(options, name) for name in ("checkpoint", "weights", "device", "trust")}
+    run = Run(argv[0], **how)
+    if not run.game.translators:
+        raise ConfigError("this run does not translate images: use gan-lab sample.")
+    conditions, chosen = words_of(run, words, fields(Options))
+    way = Way(run, conditions, chosen)
+    check(way, options)
+    size = size or (None if options.size == "own" else tuple(run.game.translated_size))
+    names, places = readable(way, options, source, names, places, size)
     try:
-        translate(run, options, source, names, places, size)
+        translate(way, options, source, names, places, size)
     except OSError as error:
         raise ResourceError(f"cannot write to {str(error.filename or argv[2])!r}: {error.strerror}.") from error
     print(f"Translated {len(names):,} picture{'s' if len(names) > 1 else ''}: {argv[2]}")
     return None
+
+
+class Way:
+    """A translation as it was asked for: by which network, of how many channels, under which conditions."""
+
+    def __init__(self, run, conditions: dict[str, Any], options: dict[str, Any]):
+        self.run, self.conditions, self.options = run, conditions, options
+        run.rows([0], **conditions)  # what is wrong with them is said before the first file is read
+        self.direction = options.get("direction", "forth")
+        self.network = getattr(run.game, run.game.translators[self.direction])
+        self.channels = run.game.translated_channels(self.direction)
+
+    def __call__(self, images):
+        """Translations of pictures [N, C, H, W] in [-1, 1], of the same form; ResourceError."""
+        import torch
+
+        from gan_lab.rows import Rows
+
+        try:
+            rows = self.run.rows(range(len(images)), **self.conditions) if self.run.game.conditions else {}
+            return self.run.generate(Rows(rows).changed(source=images), len(images), **self.options)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise ResourceError("the memory is full: set batch_size=1, or a smaller size=.") from error
 
 
 def planned(given: Path, output: Path, options: Options):
@@ -123,7 +154,7 @@ def planned(given: Path, output: Path, options: Options):
     return source, [name for name, _ in left], [place for _, place in left]
 
 
-def readable(run, options: Options, source, names: list[str], places: list[Path], size: tuple[int, int] | None):
+def readable(way: Way, options: Options, source, names: list[str], places: list[Path], size: tuple[int, int] | None):
     """Names and places of the pictures that can be translated, before the first one is; DataError, ConfigError.
 
     Each file is decoded to its end, which takes little beside translating it. What is wrong is named, up to TOLD.
@@ -132,7 +163,7 @@ def readable(run, options: Options, source, names: list[str], places: list[Path]
 
     from gan_lab.datasets.decode import Unreadable, opened
 
-    multiple = getattr(run.game, run.game.translators[options.direction]).multiple
+    multiple = way.network.multiple
     if size:
         check_size("size=" + "x".join(map(str, size)), size, multiple)
     good, wrong = [], []
@@ -151,38 +182,25 @@ def readable(run, options: Options, source, names: list[str], places: list[Path]
         more = f" {len(wrong) - 1:,} more are wrong." if len(wrong) > 1 else ""
         skip = " Set on_error=skip to leave such files out." if good else ""
         raise type(wrong[0])(f"{wrong[0]}{more}{skip}")
-    for error in wrong[:TOLD]:
+    for error in wrong[:NAMED]:
         print(f"left out: {error}")
-    if len(wrong) > TOLD:
-        print(f"left out: {len(wrong) - TOLD:,} more")
+    if len(wrong) > NAMED:
+        print(f"left out: {len(wrong) - NAMED:,} more")
     return [name for name, _ in good], [place for _, place in good]
 
 
-def check(run, options: Options) -> None:
-    """ConfigError for a run that does not translate, or not in this direction."""
+def check(way: Way, options: Options) -> None:
+    """ConfigError for what cannot be translated, or for a seed that chooses nothing."""
     from gan_lab.networks.unet import redraw
 
-    game = run.game
-    if not game.translators:
-        raise ConfigError("this run does not translate images: use gan-lab sample.")
-    if options.direction not in game.translators:
-        known = " or ".join(game.translators)
-        raise ConfigError(f"direction={options.direction} is not a direction of this run: choose {known}.")
-    if options.seed and not redraw(getattr(game, game.translators[options.direction]), options.seed):
+    if options.seed and not redraw(way.network, options.seed):
         raise ConfigError(f"seed={options.seed} chooses noise, and this network has none: leave it out.")
-    if channels_of(run, options) not in (1, 3):
-        raise ConfigError(
-            f"the sources of this run have {channels_of(run, options)} channels, which no picture file has."
-        )
-
-
-def channels_of(run, options: Options) -> int:
-    """Of what is translated."""
-    return run.game.known.shape[1] if options.direction == "forth" else run.config["dataset"]["channels"]
+    if way.channels not in (1, 3):
+        raise ConfigError(f"the sources of this run have {way.channels} channels, which no picture file has.")
 
 
 def translate(
-    run, options: Options, source, names: list[str], places: list[Path], size: tuple[int, int] | None
+    way: Way, options: Options, source, names: list[str], places: list[Path], size: tuple[int, int] | None
 ) -> None:
     """Read, translate and write, some pictures at a time."""
     import torch
@@ -190,28 +208,15 @@ def translate(
 
     from gan_lab import pictures
 
-    game = run.game
-    multiple = getattr(game, game.translators[options.direction]).multiple
-    channels = channels_of(run, options)
     with tqdm(total=len(names), desc="translating", unit="", disable=None) as bar:
-        for part in batches(source, names, places, channels, size, options.batch_size):
+        for part in batches(source, names, places, way.channels, size, options.batch_size):
             images = torch.stack([image for _, _, image in part])  # [n, C, H, W]
-            check_size(part[0][0], images.shape[2:], multiple)
-            made = translated(game, images.to(run.device), options)
+            check_size(part[0][0], images.shape[2:], way.network.multiple)
+            made = way(images)
             for (_, place, _), image in zip(part, made, strict=True):
                 place.parent.mkdir(parents=True, exist_ok=True)
                 pictures.save_png(pictures.grid(image[None], columns=1, padding=0, least_side=1), place)
             bar.update(len(part))
-
-
-def translated(game, images, options: Options):
-    import torch
-
-    try:
-        with torch.no_grad():
-            return game.translate(images, options.direction).float().cpu()
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise ResourceError("the memory is full: set batch_size=1, or a smaller size=.") from error
 
 
 def batches(source, names: list[str], places: list[Path], channels: int, size, most: int) -> Iterator[list[tuple]]:

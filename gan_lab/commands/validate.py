@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from gan_lab.config.dataset_nodes import levels, with_known
+from gan_lab.config.overrides import LOOKING, read, with_demo
 from gan_lab.errors import ConfigError, DataError, GanLabError
-from gan_lab.nested import levels, with_known
-from gan_lab.overrides import LOOKING, read, with_demo
 
 USAGE = """usage: gan-lab validate [group=choice ...] [setting=value ...] [-m] [--config-dir DIR]
 
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int | None:
     if line.dry or LOOKING & set(line.options):
         raise ConfigError("validate takes settings, -m and --config-dir; for other options see gan-lab train --help")
 
-    from gan_lab.config import follow_hydra
+    from gan_lab.config.compose import follow_hydra
 
     look = "hydra.callbacks.gan_lab._target_=gan_lab.commands.validate.Look"
     line.overrides = [*with_demo(line.overrides), look]
@@ -51,7 +51,7 @@ class Look:
         pass
 
     def on_run_start(self, config: Any, **kwargs: Any) -> None:
-        from gan_lab import config as configuration
+        from gan_lab.config import compose as configuration
 
         def tell() -> int:
             job = configuration.place_run(config)
@@ -64,7 +64,7 @@ class Look:
         end_with(tell)
 
     def on_multirun_start(self, config: Any, **kwargs: Any) -> None:
-        from gan_lab import config as configuration
+        from gan_lab.config import compose as configuration
 
         def tell() -> int:
             if "BasicSweeper" not in config.hydra.sweeper._target_:
@@ -83,7 +83,7 @@ class Look:
 
 def end_with(tell: Callable[[], int]) -> None:
     """End the command with what `tell` says; Hydra only warns of an Exception in a callback."""
-    from gan_lab.config import Stop
+    from gan_lab.config.compose import Stop
 
     try:
         code = tell()
@@ -99,8 +99,8 @@ def with_code(error: GanLabError, code: int) -> GanLabError:
 
 def tell_job(config: Any, overrides: list[str], number: int) -> int:
     """Check one job of a sweep, print a line on it and what is wrong below, and return its exit code."""
-    from gan_lab import config as configuration
-    from gan_lab.overrides import written
+    from gan_lab.config import compose as configuration
+    from gan_lab.config.overrides import written
 
     try:
         code, sentences, data = findings(configuration.sweep_job(config, overrides, number).config)
@@ -118,14 +118,32 @@ def tell_job(config: Any, overrides: list[str], number: int) -> int:
 
 def findings(config: dict[str, Any]) -> tuple[int, list[str], "Data | None"]:
     """What keeps a configuration from training: an exit code, 0 if nothing does, the sentences; and its data."""
-    from gan_lab import compat
-    from gan_lab.build import build_game, build_optimizer, build_turns
-    from gan_lab.machine import device_count, device_of
-    from gan_lab.player import Player
-    from gan_lab.settings import Trainer
-    from gan_lab.transfer import matched
+    if not config["stages"]:
+        return findings_of_one(config)
 
-    errors, settings = [], Trainer(**config["trainer"])
+    from gan_lab.launch.stages import planned
+
+    sentences, codes = [], set()
+    for stage in planned(config):
+        code, wrong, data = findings_of_one(stage.config, stage.before)
+        sentences += [f"stage {stage.name}: {sentence}" for sentence in wrong]
+        codes |= {code} - {0}
+    return codes.pop() if len(codes) == 1 else ConfigError.exit_code if codes else 0, sentences, data
+
+
+def findings_of_one(
+    config: dict[str, Any], before: dict[str, Any] | None = None
+) -> tuple[int, list[str], "Data | None"]:
+    """The findings of one run; `before` is the configuration of the stage whose weights it starts from."""
+    from gan_lab.config import compat
+    from gan_lab.config.build import build_game, build_optimizer
+    from gan_lab.config.settings import TrainerSettings
+    from gan_lab.training.machine import device_count, device_of
+    from gan_lab.training.player import Player
+    from gan_lab.training.schedule import build_turns
+    from gan_lab.training.transfer import matched, matches
+
+    errors, settings = [], TrainerSettings(**config["trainer"])
 
     def attempt(make: Callable[[], T]) -> T | None:
         try:
@@ -142,7 +160,8 @@ def findings(config: dict[str, Any]) -> tuple[int, list[str], "Data | None"]:
         for player in game.players:
             attempt(lambda player=player: build_optimizer(config, player, list(Player(player, game).parameters())))
     if game is not None and settings.init_from:
-        attempt(lambda: matched(game, settings.init_from))
+        start = lambda: matches(game, build_game(before).state_dict(), settings.init_from)
+        attempt(start if before else lambda: matched(game, settings.init_from))
     if game is not None and data is not None and (data.is_there or set(game.needs) <= set(data.dataset.gives)):
         device = attempt(lambda: device_of(settings).type) or "cpu"
         parts = compat.Parts(data.dataset, game, settings, config["optimizer_overrides"], size or 1, device)
@@ -171,7 +190,7 @@ def data_of(config: dict[str, Any]) -> Data:
             level.get("download") is False for level in levels(config["dataset"])
         ):
             raise
-        from gan_lab.fits import facts_of
+        from gan_lab.config.fits import facts_of
 
         return Data(
             facts_of(node, config["trust"]),
@@ -190,7 +209,7 @@ def found(node_and_trust: str, batch_size: int) -> Data:
     """A dataset whose first batch can be read; the jobs of a sweep mostly share it."""
     import torch
 
-    from gan_lab.build import build_dataset
+    from gan_lab.config.build import build_dataset
 
     node, trust = json.loads(node_and_trust)
     dataset = build_dataset({"dataset": node, "trust": trust})

@@ -1,6 +1,6 @@
 """What every dataset answers: how much there is, the bytes of some rows, and how these become what a critic sees."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -9,6 +9,8 @@ from torch.nn.functional import interpolate
 
 from gan_lab import pictures
 from gan_lab.datasets.decode import FULL
+from gan_lab.rows import Rows
+from gan_lab.wording import meant
 
 Batch = dict[str, Tensor]
 Critic = Callable[[Tensor], Tensor]
@@ -30,6 +32,7 @@ class Dataset:
     source_channels: int | None = None
     digits: "Dataset | None" = None  # the grey set of which each colour is a picture, where colours are judged apart
     exact_samples = 0  # how many generated samples `exact` wants to see; 0 where it has nothing to say
+    attribute_names: Sequence[str] = ()  # of what "attributes" says
     decoding = (255, 255, 255), 50_000_000, FULL  # background, most pixels and range of 16 bits of a file's pixels
     exact_best: str | None = None  # which of its figures, higher being better, chooses a run's best checkpoint
 
@@ -53,6 +56,26 @@ class Dataset:
         self._whole: Batch | None = None
         named = {"source": source_channels, "label": self.classes}
         self.gives = ("image", *(name for name, there in named.items() if there), *extras)
+
+    @property
+    def vocabulary(self) -> dict[str, list[str]]:
+        """The words for the values of a column, by the column: of classes, and of attributes where there are any."""
+        attributes = {"attributes": list(self.attribute_names)} if self.attribute_names else {}
+        return {"label": list(self.classes), **attributes}
+
+    def encode(self, column: str, words: Sequence[str]) -> Tensor:
+        """The value of a column that words mean: `("label", ["3"])`, `("attributes", ["red", "circle"])`.
+
+        A class is its number, attributes are [A] of 0 and 1. ValueError, with a sentence, for words that mean nothing.
+        """
+        return encoded(column, words, self.vocabulary)
+
+    def readable(self, column: str, values: Tensor) -> tuple[str, Tensor] | None:
+        """What a reader of pictures can be held to, given values [N, ...] of a column; None where it can read nothing.
+
+        The column that it learns to read, and what of it the values ask for: of labels and attributes these themselves.
+        """
+        return (column, values) if column in ("label", "attributes") and column in self.gives else None
 
     @property
     def empty_classes(self) -> list[str]:
@@ -107,6 +130,26 @@ class Dataset:
         if self.source_channels:
             played["source"] = in_play(self.varied(rows["source"], bits if self.paired else bits >> 31))
         return {**rows, **played}
+
+    def complaints(self, parts, name: str = "dataset") -> Iterator[str]:
+        """Why it cannot be trained on with these parts (`gan_lab.config.compat.Parts`), each with a remedy."""
+        settings = parts.settings
+        batch = settings.batch_size * settings.accumulate
+        if batch > len(self):
+            fits = max(1, len(self) // (settings.accumulate * parts.world_size)) * parts.world_size
+            yield (
+                f"One batch takes {batch} samples and the dataset has {len(self)}: 0 batches per epoch. "
+                f"Set trainer.batch_size={fits}."
+            )
+
+    def columns(self, indices: Tensor, *names: str, device: torch.device | str = "cpu") -> Rows:
+        """Some rows in play, unvaried: all of their columns, or those of these names; labels without their pictures."""
+        light = {"label": self.labels, **self.extras}
+        if names and not set(names) - light.keys():
+            return Rows({name: light[name][indices].to(device) for name in names})
+        rows = {name: values.to(device) for name, values in self.rows(indices).items()}
+        played = Rows(self.prepare(rows, torch.zeros(len(indices), dtype=torch.int64, device=device)))
+        return played.only(*names) if names else played
 
     def varied(self, pixels: Tensor, bits: Tensor) -> Tensor:
         """Stored pictures uint8 [B, h, w, C], cut and flipped as `bits` [B] say: [B, H, W, C]."""
@@ -196,6 +239,22 @@ class Stored(Dataset):
 
     def load(self) -> Batch:
         return {"image": resize(self.pixels, self.image_size), "label": self.labels}
+
+
+def encoded(column: str, words: Sequence[str], names: dict[str, Sequence[str]]) -> Tensor:
+    """The value of a column that words mean, where `names` are the words of its values, by the column; ValueError."""
+    known = names.get(column)
+    if not known:
+        raise ValueError(f"{column}={','.join(words)} means nothing in this data, which has no words for it.")
+    for word in words:
+        if word not in known:
+            there = f"; there are {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"
+            raise ValueError(f"there is no {column.removesuffix('s')} {word!r}{meant(word, known) or there}")
+    if column == "label":
+        if len(words) != 1:
+            raise ValueError(f"label={','.join(words)} must name one class.")
+        return torch.tensor(known.index(words[0]))
+    return torch.tensor([float(name in words) for name in known])
 
 
 def chosen(count: int, most: int | None = None, seed: int = 0) -> Tensor:

@@ -37,7 +37,7 @@ def hinted(pixels: Tensor, indices: Tensor, most: int, seed: int) -> Tensor:
     A hint is the mean colour of its square. In the manner of Zhang et al. 2017 (arXiv 1705.02999), section 3.1.
     """
     side = max(1, min(pixels.shape[1:3]) // 16)
-    told, where = torch.full_like(pixels, UNKNOWN), torch.zeros_like(pixels[..., :1])
+    hint, where = torch.full_like(pixels, UNKNOWN), torch.zeros_like(pixels[..., :1])
     counts = hashed(indices, seed, "hints") % (most + 1)
     for number in range(most):
         chosen = (
@@ -45,8 +45,8 @@ def hinted(pixels: Tensor, indices: Tensor, most: int, seed: int) -> Tensor:
         )  # [B, H, W]
         area = chosen[..., None]
         mean = (pixels * area).sum(dim=(1, 2), keepdim=True, dtype=torch.float32) / side**2
-        told, where = torch.where(area, mean.round().byte(), told), where.masked_fill(area, 255)
-    return torch.cat((grey(pixels), told, where), dim=3)
+        hint, where = torch.where(area, mean.round().byte(), hint), where.masked_fill(area, 255)
+    return torch.cat((grey(pixels), hint, where), dim=3)
 
 
 def masked(pixels: Tensor, indices: Tensor, most: float, seed: int) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gan_lab.datasets import degradations
 from gan_lab.datasets.base import Batch, Dataset, check_choice, check_fact, tones
-from gan_lab.datasets.nested import check_of
+from gan_lab.datasets.inner import check_of
 
 CHUNK = 1024  # pictures that are degraded at a time
 NEEDS_COLOUR = ("grey", "hints")

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gan_lab.datasets.base import Batch, Dataset, check_fact, chosen, in_play
-from gan_lab.datasets.nested import check_of
+from gan_lab.datasets.inner import check_of
 from gan_lab.noise import hashed
 
 

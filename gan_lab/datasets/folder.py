@@ -23,7 +23,7 @@ from gan_lab.datasets.decode import EXTENSIONS, FULL, POLICY, Unreadable, decode
 from gan_lab.datasets.layout import LISTED, Choice, choose, classes_of, find_list, is_held_out, shorten
 from gan_lab.datasets.source import open_source
 from gan_lab.errors import DataError, ResourceError
-from gan_lab.stored import counted
+from gan_lab.wording import counted
 
 CHUNK = 64  # images that a thread decodes at a time
 DARK = 4  # times that the values of 16-bit pictures stay below white before that is said

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from gan_lab.datasets.base import Batch, check_fact
+from gan_lab.datasets.inner import check_of
 from gan_lab.datasets.lazy import Lazy
 from gan_lab.datasets.moving import Moving
-from gan_lab.datasets.nested import check_of
 
 
 class NextFrame(Lazy):

@@ -53,7 +53,7 @@ def fetch(
     source as it was before, and are removed. Raises ResourceError where the disk is full or cannot be written.
     """
     needed = count * math.prod(shape)
-    with told(path.parent, needed):
+    with explained(path.parent, needed):
         pack, _ = usable(path, shape, is_stale)
         if pack:
             return pack
@@ -177,7 +177,7 @@ def check_room(folder: Path, needed: int) -> None:
 
 
 @contextmanager
-def told(folder: Path, needed: int) -> Iterator[None]:
+def explained(folder: Path, needed: int) -> Iterator[None]:
     """What the system says about a directory, as a sentence."""
     try:
         yield

@@ -119,7 +119,9 @@ class GaussianMixture(Points):
             side = torch.linspace(-self.extent, self.extent, LATTICE, device=points.device)
             plane = torch.cartesian_prod(side, side).flip(1)  # x fastest, rows from the bottom
             shade = scores(critic, plane).view(LATTICE, LATTICE)
-        return pictures.scatter(self.points[:SHOWN], points[:SHOWN].float().cpu(), self.extent, shade)
+        real = pictures.Dots("real", self.points[:SHOWN], pictures.GREY, size=5, opacity=0.35)
+        fake = pictures.Dots("generated", points[:SHOWN].float().cpu(), pictures.GREEN, size=3, opacity=0.5)
+        return pictures.scatter([real, fake], self.extent, shade)
 
 
 class Gaussian1D(Points):
@@ -155,13 +157,13 @@ class Gaussian1D(Points):
         fake = density(points[:SHOWN].float().cpu().flatten(), line)
         best = real / (real + fake).clamp(min=1e-12)  # proposition 1
         lines = [
-            pictures.Line("real", real, pictures.INK, dash=(2, 4)),
+            pictures.Line("real", real, pictures.INK, dash=":"),
             pictures.Line("generated", fake, pictures.GREEN),
             pictures.Line("best D", best, pictures.VIOLET, thickness=1.0, on_right=True),
         ]
         if critic is not None:
             judged = torch.sigmoid(scores(critic, line[:, None].to(points.device)))
-            lines.append(pictures.Line("D", judged, pictures.BLUE, dash=(8, 5), on_right=True))
+            lines.append(pictures.Line("D", judged, pictures.BLUE, dash="--", on_right=True))
         return pictures.curves(line, lines, top=2.2 * float(real.max()))
 
 

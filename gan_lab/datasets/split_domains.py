@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gan_lab.datasets.base import Dataset, check_choice, check_fact
 from gan_lab.datasets.domains import Domains
-from gan_lab.datasets.nested import check_of
+from gan_lab.datasets.inner import check_of
 from gan_lab.noise import hashed
 
 TRANSFORMS = ("rotate", "permute", "tint", "invert")

@@ -1,6 +1,6 @@
 """Adversarial objectives, the penalties that go with them, and what the critic is shown."""
 
-from gan_lab.losses.base import Critic, Objective, Penalty, View, widened
+from gan_lab.losses.base import Critic, Objective, Penalty, View, at_least_float32
 from gan_lab.losses.least_squares import LeastSquares
 from gan_lab.losses.logistic import Minimax, NonSaturating, Relativistic
 from gan_lab.losses.margin import Hinge, Wasserstein
@@ -18,5 +18,5 @@ __all__ = [
     "Relativistic",
     "View",
     "Wasserstein",
-    "widened",
+    "at_least_float32",
 ]

@@ -1,9 +1,9 @@
 """Differentiable augmentation of what the critic sees, so that few images last."""
 
 import torch
-from torch import Tensor
 
 from gan_lab.losses.base import View
+from gan_lab.rows import Rows
 
 
 class DiffAugment(View):
@@ -11,7 +11,8 @@ class DiffAugment(View):
 
     `policy` names them in order: `color` (brightness by -0.5 to 0.5, saturation by a factor of 0 to 2, contrast by 0.5
     to 1.5), `translation` (up to an eighth of each side, zeros behind it), `cutout` (a hole of half of each side).
-    Images [N, C, H, W] in [-1, 1], of any number of channels.
+    Images [N, C, H, W] in [-1, 1], of any number of channels. Other pictures of the same side, such as the source of a
+    translation, are shifted and cut with their image; their colours stay.
     """
 
     images_only = True
@@ -24,11 +25,17 @@ class DiffAugment(View):
             raise ValueError(f"policy={list(policy)} must name one or more of {', '.join(CHANGES)}.")
         self.policy = list(policy)
 
-    def forward(self, real: Tensor, fake: Tensor, noise, step: int) -> tuple[Tensor, Tensor]:
-        for name in self.policy:
-            real = CHANGES[name](real, noise, f"{name}/real")
-            fake = CHANGES[name](fake, noise, f"{name}/fake")
-        return real, fake
+    def forward(self, real: Rows, fake: Rows, noise, step: int) -> tuple[Rows, Rows]:
+        return self.changed(real, noise, "real"), self.changed(fake, noise, "fake")
+
+    def changed(self, rows: Rows, noise, side: str) -> Rows:
+        size = rows["image"].shape[2:]
+        beside = {name for name, x in rows.items() if name != "image" and x.dim() == 4 and x.shape[2:] == size}
+        for policy in self.policy:
+            moved = {"image"} if policy == "color" else {"image", *beside}  # one draw moves all pictures of a row alike
+            change = lambda x, policy=policy: CHANGES[policy](x, noise, f"{policy}/{side}")
+            rows = rows.changed(**{name: change(rows[name]) for name in moved})
+        return rows
 
 
 def color(x, noise, name):

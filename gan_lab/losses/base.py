@@ -1,12 +1,24 @@
 """What the scores of real and fake are worth to each side, and what the critic owes beside."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-Critic = Callable[[Tensor], Tensor]
+from gan_lab.rows import Rows
+
+Critic = Callable[[Rows], Tensor]  # rows to raw scores
+
+
+class ByName:
+    """A network that is called with rows: it takes the `image` first, and every other column by its name."""
+
+    def __init__(self, func: Callable):
+        self.func = func
+
+    def __call__(self, rows: Rows) -> Tensor:
+        return self.func(rows["image"], **rows.without("image"))
 
 
 class Penalty(nn.Module):
@@ -17,11 +29,11 @@ class Penalty(nn.Module):
     double backward.
     """
 
-    at: Literal["judge", "fool", "pay"] = "judge"  # the move of a game at which it is owed
+    at: Literal["judge", "fool", "regularise"] = "judge"  # the move of a game at which it is owed
     through: Literal["real", "fake"] | None = None  # the side that it looks at before augmentation, and through it
     per_sample = False  # true: it needs each sample's own score, which batch norm in the critic does not give
     couples_batch = False  # true: the term of a batch is not the mean of the terms of its parts
-    reads_trunk = False  # true: it looks at what the critic's `trunk` makes of a sample
+    reads: str | None = None  # a part of the network at which it looks, such as the critic's `trunk`
 
     def __init__(self, weight: float = 1.0, every: int = 1):
         super().__init__()
@@ -29,15 +41,46 @@ class Penalty(nn.Module):
             raise ValueError(f"every={every} must be at least 1.")
         self.weight, self.every = weight, every
 
-    def forward(self, network: Critic, *played: Tensor, noise) -> Tensor:
-        """The term as a scalar: of (critic, real, fake) at `judge` and `fool`, of (generator, latents) at `pay`."""
+    def forward(self, network: Critic, *played: Rows, noise) -> Tensor:
+        """The term as a scalar: of (critic, real, fake) at `judge` and `fool`, of (generator, rows) at `regularise`.
+
+        Critic and generator are called with rows. A critic's term differentiates the column `image`; what else a side
+        has, such as its labels, stays beside it.
+        """
         raise NotImplementedError
+
+    def complaints(self, parts, name: str) -> Iterator[str]:
+        """Why it cannot be owed in a training of these parts (`gan_lab.config.compat.Parts`), `name` being its own."""
+        game = parts.game
+        owing = [
+            n for player in game.players.values() for n in player if (n in game.critics) is (self.at != "regularise")
+        ]
+        for network in owing:
+            known = getattr(game, network)
+            if self.per_sample and self.at == "judge" and mixes_batch(known):
+                yield (
+                    f"The loss penalises the gradient of each sample ({name}), which batch norm in the {network} "
+                    f"mixes. Set model.{network}.norm=layer."
+                )
+            if self.reads and not any(n.endswith(self.reads) for n, _ in known.named_modules()):
+                whose = "trunk and a head" if self.reads == "trunk" else "part of that name"
+                yield (
+                    f"{name} uses the features of the {network}'s {self.reads}, and this {network} has no submodule "
+                    f"'{self.reads}'. Set ~loss.penalties.{name}, or give the network a {whose}."
+                )
+
+
+def mixes_batch(network: nn.Module) -> bool:
+    """Whether a network's output for one sample depends on the others in the batch while it trains."""
+    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())
 
 
 class View(nn.Module):
     """A change of what the critic is shown, the same in its own turn and in the generator's: (real, fake) to the same.
 
-    It must be differentiable in `fake`. What it remembers is part of its state (`get_extra_state`).
+    Both are rows, whose column `image` has beside it whatever else the critic takes; a view that moves rows moves all
+    of their columns. It must be differentiable in the images of `fake`. What it remembers is part of its state
+    (`get_extra_state`).
     """
 
     couples_batch = False  # true: a row that is shown comes from several rows of the batch, or from another time
@@ -46,12 +89,17 @@ class View(nn.Module):
     augments = False  # true: it changes each sample by itself, so that penalties can look through it
     remembers = False  # true: it shows what it has seen before, so that a turn goes through it once
 
-    def forward(self, real: Tensor, fake: Tensor, noise, step: int) -> tuple[Tensor, Tensor]:
+    def forward(self, real: Rows, fake: Rows, noise, step: int) -> tuple[Rows, Rows]:
         raise NotImplementedError
 
-    def alone(self, x: Tensor) -> Tensor:
-        """Samples, each by itself in the shape that the critic takes, [N, ...]: for pictures of its scores."""
-        return x
+    def alone(self, rows: Rows) -> Rows:
+        """Samples, each by itself in the shape that the critic takes: for pictures of its scores."""
+        return rows
+
+    def complaints(self, parts, name: str) -> Iterator[str]:
+        """Why samples cannot be shown through it in a training of these parts, `name` being its own."""
+        if self.images_only and parts.dataset.image_size is None:
+            yield f"The view {name} changes images, and this dataset holds points. Set loss/view=[]."
 
 
 class Objective(nn.Module):
@@ -89,10 +137,18 @@ class Objective(nn.Module):
         """Scores as they would be were real and fake to change sides: for whoever makes real samples look fake."""
         return -score
 
+    def complaints(self, parts, name: str) -> Iterator[str]:
+        """Why it cannot be played for in a training of these parts (`gan_lab.config.compat.Parts`)."""
+        if parts.game.critics and not self.bounded and not any(p.per_sample for p in self.penalties.values()):
+            yield (
+                "This loss has neither a clip nor a penalty, so the discriminator's scores grow without bound. "
+                "Set loss.clip=0.01, or choose loss=wgan_gp."
+            )
+
     def constrain(self, critic: nn.Module) -> None:
         """Put a critic's weights back where they must lie, after its update."""
 
-    def show(self, real: Tensor, fake: Tensor, noise, step: int, *, judging: bool = False) -> tuple[Tensor, Tensor]:
+    def show(self, real: Rows, fake: Rows, noise, step: int, *, judging: bool = False) -> tuple[Rows, Rows]:
         """Real and fake as the critic sees them, in its own turn (`judging`) or in another's."""
         for look in self.looks(noise, step, judging=judging):
             real, fake = look(real, fake)
@@ -117,14 +173,14 @@ class Objective(nn.Module):
 
         return through(views[:split]), through(views[split:])
 
-    def alone(self, x: Tensor) -> Tensor:
-        """Samples in the shape in which the critic sees them, but unchanged and each by itself, [N, ...]."""
+    def alone(self, rows: Rows) -> Rows:
+        """Samples in the shape in which the critic sees them, but unchanged and each by itself."""
         for view in self.views.values():
-            x = view.alone(x)
-        return x
+            rows = view.alone(rows)
+        return rows
 
     def penalise(
-        self, at: str, network: Critic, *played: Tensor, turn: int, noise, before: "Before | None" = None
+        self, at: str, network: Critic, *played: Rows, turn: int, noise, before: "Before | None" = None
     ) -> dict[str, Tensor]:
         """The penalties that are owed at this move, by name; `turn` counts those that the player has had before.
 
@@ -137,18 +193,19 @@ class Objective(nn.Module):
             terms = {}
             for name, p in due.items():
                 critic, shown = before.of(network, p.through) if before and p.through else (network, played)
-                terms[name] = p.weight * p.every * p(critic, *map(widened, shown), noise=noise)
+                shown = [rows.each(at_least_float32) for rows in shown]
+                terms[name] = p.weight * p.every * p(critic, *shown, noise=noise)
             return terms
 
 
 class Before(NamedTuple):
     """Real and fake before they are augmented, and what augments them: of (real, fake) the same."""
 
-    real: Tensor
-    fake: Tensor
-    augment: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    real: Rows
+    fake: Rows
+    augment: Callable[[Rows, Rows], tuple[Rows, Rows]]
 
-    def of(self, critic: Critic, side: Literal["real", "fake"]) -> tuple[Critic, tuple[Tensor, Tensor]]:
+    def of(self, critic: Critic, side: Literal["real", "fake"]) -> tuple[Critic, tuple[Rows, Rows]]:
         """The critic as it sees samples of one side through the augmentation, and the samples before it."""
         return Through(critic, self.augment, side), (self.real, self.fake)
 
@@ -159,10 +216,10 @@ class Through:
     def __init__(self, func: Critic, augment: Callable, side: Literal["real", "fake"]):
         self.func, self.augment, self.side = func, augment, ("real", "fake").index(side)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.func(self.augment(x, x)[self.side])
+    def __call__(self, rows: Rows) -> Tensor:
+        return self.func(self.augment(rows, rows)[self.side])
 
 
-def widened(x: Tensor) -> Tensor:
+def at_least_float32(x: Tensor) -> Tensor:
     """Half precision as float32; float32 and float64 as they are."""
     return x.float() if x.dtype.itemsize < 4 else x

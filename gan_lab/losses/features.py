@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_lab.losses.base import Critic, Penalty
+from gan_lab.rows import Rows
 
 
 class FeatureMatching(Penalty):
@@ -15,9 +16,9 @@ class FeatureMatching(Penalty):
 
     at = "fool"
     couples_batch = True
-    reads_trunk = True
+    reads = "trunk"
 
-    def forward(self, critic: Critic, real: Tensor, fake: Tensor, noise) -> Tensor:
+    def forward(self, critic: Critic, real: Rows, fake: Rows, noise) -> Tensor:
         with torch.no_grad():
             wanted = features(critic, real).mean(dim=0)  # [D]
         return (features(critic, fake).mean(dim=0) - wanted).square().sum()
@@ -28,12 +29,12 @@ def network_of(critic: Critic) -> nn.Module:
     return critic if isinstance(critic, nn.Module) else network_of(critic.func)
 
 
-def features(critic: Critic, x: Tensor) -> Tensor:
+def features(critic: Critic, rows: Rows) -> Tensor:
     """What a critic's trunk makes of samples, [N, D]."""
     seen = []
     handle = network_of(critic).trunk.register_forward_hook(lambda trunk, inputs, output: seen.append(output))
     try:
-        critic(x)
+        critic(rows)
     finally:
         handle.remove()
     return seen[0].flatten(1)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gan_lab.losses.base import Critic, Penalty
 from gan_lab.losses.features import network_of
+from gan_lab.rows import Rows
 
 
 class HistoricalAveraging(Penalty):
@@ -21,11 +22,11 @@ class HistoricalAveraging(Penalty):
         super().__init__(weight, every)
         if player not in ("critic", "generator"):
             raise ValueError(f"player={player} is not known; choose critic or generator.")
-        self.at = {"critic": "judge", "generator": "pay"}[player]
+        self.at = {"critic": "judge", "generator": "regularise"}[player]
         self.means: dict[str, list[Tensor]] = {}  # by the critic's name where there are several
         self.counts: dict[str, int] = {}
 
-    def forward(self, network: Critic, *played: Tensor, noise) -> Tensor:
+    def forward(self, network: Critic, *played: Rows, noise) -> Tensor:
         weights = list(network_of(network).parameters())
         now = [weight.detach() for weight in weights]
         count = self.counts[noise.scope] = self.counts.get(noise.scope, 0) + 1

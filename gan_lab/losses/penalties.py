@@ -3,13 +3,15 @@
 A critic of patches is taken for the mean of its scores of a sample, since that is what objectives take: so a weight
 means the same for every number of patches. R1 and R2 look through augmentation (`loss/view=diff_augment`), at samples
 as they were before it: Karras et al. 2020 (arXiv 2006.06676), official code. The others look at what the critic is
-shown.
+shown. The slope is that in the image; what the critic sees beside it stays as it is. A place between a real and a fake
+sample, or around a real one, has beside it what the real one has.
 """
 
 import torch
 from torch import Tensor
 
 from gan_lab.losses.base import Critic, Penalty
+from gan_lab.rows import Rows
 
 
 class GradientPenalty(Penalty):
@@ -24,10 +26,8 @@ class GradientPenalty(Penalty):
         super().__init__(weight, every)
         self.center = center
 
-    def forward(self, critic: Critic, real: Tensor, fake: Tensor, noise) -> Tensor:
-        epsilon = noise.uniform("gradient_penalty", (len(real),)).view(-1, *[1] * (real.dim() - 1))  # [N, 1, ...]
-        between = torch.lerp(fake.detach(), real, epsilon)
-        return (slope(critic, between) - self.center).square().mean()
+    def forward(self, critic: Critic, real: Rows, fake: Rows, noise) -> Tensor:
+        return (slope(critic, between(real, fake, noise, "gradient_penalty")) - self.center).square().mean()
 
 
 class R1(Penalty):
@@ -39,7 +39,7 @@ class R1(Penalty):
     per_sample = True
     through = "real"
 
-    def forward(self, critic: Critic, real: Tensor, fake: Tensor, noise) -> Tensor:
+    def forward(self, critic: Critic, real: Rows, fake: Rows, noise) -> Tensor:
         return 0.5 * slope(critic, real).square().mean()
 
 
@@ -49,7 +49,7 @@ class R2(Penalty):
     per_sample = True
     through = "fake"
 
-    def forward(self, critic: Critic, real: Tensor, fake: Tensor, noise) -> Tensor:
+    def forward(self, critic: Critic, real: Rows, fake: Rows, noise) -> Tensor:
         return 0.5 * slope(critic, fake).square().mean()
 
 
@@ -69,10 +69,11 @@ class LocalGradientPenalty(Penalty):
             raise ValueError(f"spread={spread} must be greater than 0.")
         self.spread = spread
 
-    def forward(self, critic: Critic, real: Tensor, fake: Tensor, noise) -> Tensor:
-        far = self.spread * real.std() * noise.uniform("dragan/far", real.shape)
-        share = noise.uniform("dragan/share", (len(real),)).view(-1, *[1] * (real.dim() - 1))  # [N, 1, ...]
-        return (slope(critic, real + share * far) - 1).square().mean()
+    def forward(self, critic: Critic, real: Rows, fake: Rows, noise) -> Tensor:
+        image = real["image"]
+        far = self.spread * image.std() * noise.uniform("dragan/far", image.shape)
+        share = noise.uniform("dragan/share", (len(image),)).view(-1, *[1] * (image.dim() - 1))  # [N, 1, ...]
+        return (slope(critic, real.changed(image=image + share * far)) - 1).square().mean()
 
 
 class SlopePower(Penalty):
@@ -89,14 +90,20 @@ class SlopePower(Penalty):
             raise ValueError(f"power={power} must be greater than 1.")
         self.power = power
 
-    def forward(self, critic: Critic, real: Tensor, fake: Tensor, noise) -> Tensor:
-        epsilon = noise.uniform("slope_power", (len(real),)).view(-1, *[1] * (real.dim() - 1))  # [N, 1, ...]
-        return slope(critic, torch.lerp(fake.detach(), real, epsilon)).pow(self.power).mean()
+    def forward(self, critic: Critic, real: Rows, fake: Rows, noise) -> Tensor:
+        return slope(critic, between(real, fake, noise, "slope_power")).pow(self.power).mean()
 
 
-def slope(critic, at):
-    """The norm of the gradient of the critic's mean score at each sample, [N]; differentiable."""
-    at = at.detach().requires_grad_()
-    scores = critic(at)  # [N, ...]
+def between(real: Rows, fake: Rows, noise, name: str) -> Rows:
+    """Real rows with images anywhere on the lines to the fake ones; the place is drawn for each."""
+    image = real["image"]
+    epsilon = noise.uniform(name, (len(image),)).view(-1, *[1] * (image.dim() - 1))  # [N, 1, ...]
+    return real.changed(image=torch.lerp(fake["image"].detach(), image, epsilon))
+
+
+def slope(critic: Critic, rows: Rows) -> Tensor:
+    """The norm of the gradient in its image of the critic's mean score of each sample, [N]; differentiable."""
+    at = rows["image"].detach().requires_grad_()
+    scores = critic(rows.changed(image=at))  # [N, ...]
     (gradient,) = torch.autograd.grad(scores.reshape(len(scores), -1).mean(dim=1).sum(), at, create_graph=True)
     return gradient.flatten(1).norm(dim=1)

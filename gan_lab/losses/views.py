@@ -1,9 +1,12 @@
 """What the critic is shown in place of the samples themselves: noise upon them, or several at once."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from gan_lab.losses.base import View
+from gan_lab.rows import Rows
 
 
 class InstanceNoise(View):
@@ -20,21 +23,20 @@ class InstanceNoise(View):
             raise ValueError(f"fade_steps={fade_steps} must be at least 1, or null for noise that stays.")
         self.std, self.fade_steps = std, fade_steps
 
-    def forward(self, real: Tensor, fake: Tensor, noise, step: int) -> tuple[Tensor, Tensor]:
+    def forward(self, real: Rows, fake: Rows, noise, step: int) -> tuple[Rows, Rows]:
         left = 1.0 if self.fade_steps is None else max(0.0, 1 - step / self.fade_steps)
         std = self.std * left
         if std == 0:
             return real, fake
-        return (
-            real + std * noise("instance_noise/real", real.shape).to(real.dtype),
-            fake + std * noise("instance_noise/fake", fake.shape).to(fake.dtype),
-        )
+        noisy = lambda side, x: x + std * noise(f"instance_noise/{side}", x.shape).to(x.dtype)
+        return real.changed(image=noisy("real", real["image"])), fake.changed(image=noisy("fake", fake["image"]))
 
 
 class Packing(View):
     """`size` samples side by side as one of `size` times the channels. Lin et al. 2018, PacGAN (arXiv 1712.04086).
 
-    [N, C, ...] becomes [N / size, size * C, ...]; samples that do not fill a pack are left out.
+    [N, C, ...] becomes [N / size, size * C, ...], and what the critic sees beside samples is packed in the same way;
+    samples that do not fill a pack are left out.
     """
 
     couples_batch = True
@@ -45,12 +47,33 @@ class Packing(View):
             raise ValueError(f"size={size} must be at least 2 samples in a pack.")
         self.size = size
 
-    def forward(self, real: Tensor, fake: Tensor, noise, step: int) -> tuple[Tensor, Tensor]:
-        return self.packed(real), self.packed(fake)
+    def forward(self, real: Rows, fake: Rows, noise, step: int) -> tuple[Rows, Rows]:
+        return real.each(self.packed), fake.each(self.packed)
 
-    def alone(self, x: Tensor) -> Tensor:
-        return torch.cat([x] * self.size, dim=1)
+    def alone(self, rows: Rows) -> Rows:
+        return rows.each(lambda x: torch.cat([x if x.dim() > 1 else x[:, None]] * self.size, dim=1))
 
-    def packed(self, x):
+    def complaints(self, parts, name: str) -> Iterator[str]:
+        yield from super().complaints(parts, name)
+        micro_batch, what = parts.settings.batch_size // parts.world_size, f"The view {name} packs {self.size} samples"
+        if micro_batch % self.size:
+            fits = max(1, micro_batch // self.size) * self.size * parts.world_size
+            yield f"{what}, and {micro_batch} on a device cannot be packed evenly. Set trainer.batch_size={fits}."
+        if parts.settings.samples < self.size:
+            yield (
+                f"{what}, and a picture of trainer.samples={parts.settings.samples} has no pack to show. "
+                f"Set trainer.samples={self.size}."
+            )
+        for critic in parts.game.critics:
+            for setting, count in parts.game.beside_images.items():
+                has, needs = getattr(getattr(parts.game, critic), setting, None), self.size * count
+                if has is not None and has != needs:
+                    yield (
+                        f"{what} with what belongs to each, and this {critic} has {setting}={has}. "
+                        f"Set model.{critic}.{setting}={needs}."
+                    )
+
+    def packed(self, x: Tensor) -> Tensor:
         packs = len(x) // self.size
-        return x[: packs * self.size].reshape(packs, self.size * x.shape[1], *x.shape[2:])
+        width = x.shape[1] if x.dim() > 1 else 1
+        return x[: packs * self.size].reshape(packs, self.size * width, *x.shape[2:])

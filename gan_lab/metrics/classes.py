@@ -79,8 +79,8 @@ def purity(probabilities: Tensor, values: Tensor) -> tuple[float, int]:
     The share of samples that are of the class that is the most frequent one for their value; and how many classes are
     that for some value.
     """
-    said, values = probabilities.argmax(dim=1).cpu(), values.cpu()
+    predicted, values = probabilities.argmax(dim=1).cpu(), values.cpu()
     table = torch.zeros(int(values.max()) + 1, probabilities.shape[1])
-    table.index_put_((values, said), torch.ones(len(said)), accumulate=True)  # [values, K]
+    table.index_put_((values, predicted), torch.ones(len(predicted)), accumulate=True)  # [values, K]
     most, which = table.max(dim=1)
-    return float(most.sum() / len(said)), len(which[most > 0].unique())
+    return float(most.sum() / len(predicted)), len(which[most > 0].unique())

@@ -59,20 +59,20 @@ class Classifier(Extractor):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         features = self.features(images.float() / 127.5 - 1)
-        return features / self.scale, self.said(self.head(features))
+        return features / self.scale, self.probabilities(self.head(features))
 
     def features(self, images: Tensor) -> Tensor:
         return self.body(shrunk(images, MOST))
 
-    def said(self, logits: Tensor) -> Tensor:
+    def probabilities(self, logits: Tensor) -> Tensor:
         return logits.softmax(dim=1)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(logits, labels)
 
-    def rightness(self, said: Tensor, labels: Tensor) -> float:
+    def accuracy_of(self, probabilities: Tensor, labels: Tensor) -> float:
         """The share of right answers among probabilities [N, K]."""
-        return float((said.argmax(dim=1) == labels).double().mean())
+        return float((probabilities.argmax(dim=1) == labels).double().mean())
 
     @property
     def about(self) -> str:
@@ -90,14 +90,14 @@ class AttributeReader(Classifier):
 
     title = "attributes"
 
-    def said(self, logits: Tensor) -> Tensor:
+    def probabilities(self, logits: Tensor) -> Tensor:
         return logits.sigmoid()
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(logits, labels)
 
-    def rightness(self, said: Tensor, labels: Tensor) -> float:
-        return float(((said > 0.5) == labels.bool()).double().mean())
+    def accuracy_of(self, probabilities: Tensor, labels: Tensor) -> float:
+        return float(((probabilities > 0.5) == labels.bool()).double().mean())
 
 
 def classifier(data: Labelled, seed: int = 0, architecture: str = "plain", quiet: bool = False) -> Classifier:
@@ -157,7 +157,7 @@ def examine(model: Classifier, data: Labelled) -> float:
     """The share of the test pictures that it puts into the right class; its features get their scale from the same."""
     seen = [model(part) for part in data.test_images.split(500)]
     model.scale.fill_(torch.cat([features for features, _ in seen]).square().mean().sqrt())
-    return model.rightness(torch.cat([said for _, said in seen]), data.test_labels)
+    return model.accuracy_of(torch.cat([probabilities for _, probabilities in seen]), data.test_labels)
 
 
 def batches(data: Labelled, seed: int) -> Iterator[tuple[Tensor, Tensor]]:

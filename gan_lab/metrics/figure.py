@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from gan_lab.sides import better
+from gan_lab.storage.sides import better
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,18 @@
 from torch import Tensor
 
 from gan_lab.metrics.extractors import Extractor
+from gan_lab.metrics.features import Features
 from gan_lab.metrics.figure import called
 from gan_lab.metrics.frechet import frechet_distance
 from gan_lab.metrics.kernel import kernel_deviation, kernel_distance
 from gan_lab.metrics.neighbours import density_coverage, diversity, precision_recall
-from gan_lab.metrics.seen import Seen
 
 OF_PAIRS = ("kid", "kid_deviation", "precision", "recall", "density", "coverage", "diversity_of_real")
 
 
-def judge(real: Seen, fake: Seen, extractor: Extractor, labels: Tensor | None = None, cheap: bool = False) -> dict:
+def judge(
+    real: Features, fake: Features, extractor: Extractor, labels: Tensor | None = None, cheap: bool = False
+) -> dict:
     """Figures of generated against real pictures, by their full names; `labels` are the real classes' counts [K].
 
     `cheap` leaves out what looks at pairs of samples. Raises DataError where there are too few.

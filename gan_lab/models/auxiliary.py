@@ -1,6 +1,5 @@
-"""A critic that is not told the class, and has to say it: ACGAN."""
+"""A critic that is not given the class, and has to predict it: ACGAN."""
 
-from functools import partial
 from typing import Literal
 
 from torch import Tensor, nn
@@ -8,7 +7,8 @@ from torch import Tensor, nn
 from gan_lab.losses import Objective
 from gan_lab.models.base import Terms, losses
 from gan_lab.models.conditional import ConditionalGAN
-from gan_lab.models.heads import Heard
+from gan_lab.models.heads import TwoHeads
+from gan_lab.rows import Rows
 
 
 class ACGAN(ConditionalGAN):
@@ -39,21 +39,25 @@ class ACGAN(ConditionalGAN):
         self.class_weight, self.generator_class_weight = class_weight, generator_class_weight
         self.classify_fakes = classify_fakes
 
-    def discriminator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
-        real, told, critic = batch["image"], self.told(batch), Heard(self.discriminator)
-        self.keep(told)
-        terms = self.judge(critic, real, self.generator(self.latent(len(real)), told), step)
+    def discriminator_loss(self, batch: Rows, step: int) -> Terms:
+        critic = TwoHeads(self.discriminator)
+        terms = self.judge(critic, *self.sides(batch, self.new(batch)), step)
         classified = ("class_real", "class_fake") if self.classify_fakes else ("class_real",)
-        missed = {name: self.missed(said, told) for name, said in zip(classified, critic.said, strict=False)}
-        return terms + losses(**{name: self.class_weight * term for name, term in missed.items()})
+        wrong = (self.class_weight * self.mismatch(logits, **beside) for logits, beside in critic.second)
+        return terms + losses(**dict(zip(classified, wrong, strict=False)))
 
-    def generator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+    def generator_loss(self, batch: Rows, step: int) -> Terms:
         batch = self.enlarged(batch)
-        real, told, critic = batch["image"], self.told(batch), Heard(self.discriminator)
-        z = self.latent(len(real))
-        terms = self.fool(critic, self.generator(z, told), real, step)
-        terms += losses(class_fake=self.generator_class_weight * self.missed(critic.said[0], told))
-        return terms + self.pay(partial(self.generator, condition=told), z)
+        rows, critic = self.new(batch), TwoHeads(self.discriminator)
+        real, fake = self.sides(batch, rows)
+        terms = self.fool(critic, fake, real, step)
+        logits, beside = critic.second[0]
+        terms += losses(class_fake=self.generator_class_weight * self.mismatch(logits, **beside))
+        return terms + self.regularise(self.generator, rows, self.make)
+
+    @property
+    def beside_images(self) -> dict[str, int]:
+        return {"outputs": self.num_conditions}
 
     def critic(self, x: Tensor) -> Tensor:
-        return self.discriminator(self.objective.alone(x))[0]
+        return TwoHeads(self.discriminator)(self.alone(x))

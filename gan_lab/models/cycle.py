@@ -9,6 +9,7 @@ from gan_lab.losses.features import layer_gap
 from gan_lab.models.base import Terms, losses
 from gan_lab.models.fakes import ImagePool
 from gan_lab.models.sources import SourceGame, beside, distance_of
+from gan_lab.rows import Rows
 
 
 class CycleGAN(SourceGame):
@@ -76,29 +77,28 @@ class CycleGAN(SourceGame):
         self.weights, self.adversarial, self.distance = weights, adversarial, distance_of(distance)
         self.share, self.first_share, self.first_steps = share, first_share, first_steps
         self.pools = {name: ImagePool(pool, name) for name in ("source", "image")}
-        self.reuse_fakes, self.handed = reuse_fakes, []
-        if reuse_fakes:
-            self.players = dict(reversed(type(self).players.items()))
+        self.channels = channels
+        self.reuse(reuse_fakes)
 
-    def discriminator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+    def discriminator_loss(self, batch: Rows, step: int) -> Terms:
         source, image = batch["source"], batch["image"]
-        self.remember(source)
-        fakes = self.handed.pop(0) if self.reuse_fakes else (self.image_to_source(image), self.source_to_image(source))
+        fakes = (
+            self.last_fakes.take() if self.reuse_fakes else (self.image_to_source(image), self.source_to_image(source))
+        )
         fake_source, fake_image = (
             self.pools[n](x, self.noise) for n, x in zip(("source", "image"), fakes, strict=True)
         )
         terms = self.judge(self.critic_source, source, fake_source, step, "source")
         return terms + self.judge(self.critic_image, image, fake_image, step, "image")
 
-    def generator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+    def generator_loss(self, batch: Rows, step: int) -> Terms:
         source, image = batch["source"], batch["image"]
         forth, back = self.source_to_image, self.image_to_source
         fake_image, fake_source = forth(source), back(image)
-        if self.reuse_fakes:
-            self.handed.append((fake_source.detach(), fake_image.detach()))
+        self.last_fakes.keep((fake_source, fake_image))
         fooling, returning = self.balance(step)
-        terms = self.convince(self.critic_source, fake_source, source, step, "source", fooling)
-        terms += self.convince(self.critic_image, fake_image, image, step, "image", fooling)
+        terms = self.against(self.critic_source, fake_source, source, step, "source", fooling)
+        terms += self.against(self.critic_image, fake_image, image, step, "image", fooling)
 
         # Find the way back, and leave alone what needs no translation
         cycle, identity = returning * self.weights["cycle"], self.weights["identity"]
@@ -112,39 +112,39 @@ class CycleGAN(SourceGame):
                 identity_source=cycle * identity * self.distance(back(source), source),
                 identity_image=cycle * identity * self.distance(forth(image), image),
             )
-        return terms + self.pay(nn.ModuleList([forth, back]), source)
+        return terms + self.regularise(forth, source, name="image") + self.regularise(back, image, name="source")
 
-    def convince(self, critic: nn.Module, fake: Tensor, real: Tensor, step: int, name: str, factor: float) -> Terms:
-        """What one critic's opinion of fakes costs: `fool`, weighed, and the gap between its features."""
-        terms, logs = self.fool(critic, fake, real, step, name)
-        terms[f"adversarial_{name}"] = factor * self.adversarial * terms[f"adversarial_{name}"]
+    def against(self, critic: nn.Module, fake: Tensor, real: Tensor, step: int, name: str, factor: float) -> Terms:
+        """What one critic's opinion of fakes costs, weighed, and the gap between its features."""
+        terms = self.fool(critic, fake, real, step, name, weight=factor * self.adversarial)
         gap = self.weights["feature_matching"]
-        matched = {f"features_{name}": factor * gap * layer_gap(critic, real, fake)} if gap else {}
-        return Terms(terms | matched, logs)
+        return terms + Terms({f"features_{name}": factor * gap * layer_gap(critic, real, fake)} if gap else {})
 
     def balance(self, step: int) -> tuple[float, float]:
         """The factors on what critics say and on the ways back at this step."""
         share = self.first_share if self.first_share is not None and step < self.first_steps else self.share
         return (1.0, 1.0) if share is None else (1 - share, share)
 
-    def preview(self, batch: dict[str, Tensor], latents: Tensor, step: int) -> dict[str, Tensor]:
+    def sample(self, rows: Rows, *, direction: Literal["forth", "back"] = "forth") -> Rows:
+        """Pictures as those of the other kind, [N, C, H, W] in [-1, 1].
+
+        `direction`: forth (source to image) or back.
+        """
+        return Rows(image=self.translate(rows["source"], direction))
+
+    def preview(self, batch: Rows, rows: Rows, step: int) -> dict[str, Tensor]:
         """Each row one picture of the batch, its translation and its way back, in both directions."""
         source, image = batch["source"], batch["image"]
         fresh, fake_source = self.source_to_image(source), self.image_to_source(image)
-        shown_real, shown_fake = self.objective.show(image, fresh, self.noise, step)
         return {
             "fixed": beside(source, fresh, self.image_to_source(fresh)),
             "back": beside(image, fake_source, self.source_to_image(fake_source)),
-            "fresh": fresh,
-            "real": image,
-            "shown_real": shown_real,
-            "shown_fake": shown_fake,
+            **self.compared(image, fresh, step),
         }
 
     def get_extra_state(self) -> dict:
-        return super().get_extra_state() | {"pools": {name: pool.state() for name, pool in self.pools.items()}}
+        return {"pools": {name: pool.state() for name, pool in self.pools.items()}}
 
     def set_extra_state(self, state: dict) -> None:
-        super().set_extra_state(state)
         for name, pool in self.pools.items():
             pool.load(state["pools"][name])

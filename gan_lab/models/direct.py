@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from gan_lab.losses import Objective
 from gan_lab.models.base import Terms, losses
 from gan_lab.models.sources import SourceGame, beside, distance_of
+from gan_lab.rows import Rows
 
 
 class Direct(SourceGame):
@@ -45,21 +46,17 @@ class Direct(SourceGame):
             )
         self.generator, self.discriminator, self.guest = generator, discriminator, guest
         self.near, self.distance = near, distance_of(distance)
-        self.reuse_fakes, self.handed = reuse_fakes, []
-        if reuse_fakes:
-            self.players = dict(reversed(type(self).players.items()))
+        self.reuse(reuse_fakes)
 
-    def discriminator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
-        self.remember(batch["source"])
-        fake = self.handed.pop(0) if self.reuse_fakes else self.generator(batch["source"])
+    def discriminator_loss(self, batch: Rows, step: int) -> Terms:
+        fake = self.last_fakes.take() if self.reuse_fakes else self.generator(batch["source"])
         return self.judge(self.discriminator, batch["image"], fake, step)
 
-    def generator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+    def generator_loss(self, batch: Rows, step: int) -> Terms:
         source = batch["source"]
         fake = self.generator(source)
-        if self.reuse_fakes:
-            self.handed.append(fake.detach())
-        terms = self.fool(self.discriminator, fake, batch["image"], step) + self.pay(self.generator, source)
+        self.last_fakes.keep(fake)
+        terms = self.fool(self.discriminator, fake, batch["image"], step) + self.regularise(self.generator, source)
         return terms + (losses(near=self.near * self.away(fake, source)) if self.near else Terms())
 
     def away(self, fake: Tensor, source: Tensor) -> Tensor:
@@ -70,10 +67,8 @@ class Direct(SourceGame):
             wanted = self.guest(source)
         return self.distance(self.guest(fake), wanted)
 
-    def preview(self, batch: dict[str, Tensor], latents: Tensor, step: int) -> dict[str, Tensor]:
+    def preview(self, batch: Rows, rows: Rows, step: int) -> dict[str, Tensor]:
         """Each row one source of the batch and what is made of it; and what other games show."""
         source, real = batch["source"], batch["image"]
-        fresh = self.sample(source)
-        shown_real, shown_fake = self.objective.show(real, fresh, self.noise, step)
-        table = beside(source, fresh)
-        return {"fixed": table, "fresh": fresh, "real": real, "shown_real": shown_real, "shown_fake": shown_fake}
+        fresh = self.translate(source)
+        return {"fixed": beside(source, fresh), **self.compared(real, fresh, step)}

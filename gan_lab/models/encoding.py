@@ -5,9 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from gan_lab.losses import Objective, widened
+from gan_lab.losses import Objective, at_least_float32
+from gan_lab.losses.base import ByName
 from gan_lab.models.base import Terms, losses
 from gan_lab.models.gan import GAN
+from gan_lab.rows import Rows
 
 
 class Encoding(GAN):
@@ -21,16 +23,16 @@ class Encoding(GAN):
 
     def rebuild(self, images: Tensor) -> Tensor:
         """Images by way of their latents, in their own shape."""
-        return self.sample(self.encode(images))
+        return self.generator(self.encode(images))
 
-    def calibrate(self, batch: dict[str, Tensor]) -> None:
+    def calibrate(self, batch: Rows) -> None:
         super().calibrate(batch)
         self.encode(batch["image"])
 
-    def preview(self, batch: dict[str, Tensor], latents: Tensor, step: int) -> dict[str, Tensor]:
+    def preview(self, batch: Rows, rows: Rows, step: int) -> dict[str, Tensor]:
         """Beside what a GAN shows: pairs of an image and its reconstruction, a row each."""
         rebuilt = torch.stack([batch["image"], self.rebuild(batch["image"])], dim=1)  # [N, 2, C, H, W]
-        return super().preview(batch, latents, step) | {"rebuilt": rebuilt[:8]}
+        return super().preview(batch, rows, step) | {"rebuilt": rebuilt[:8]}
 
 
 class VAEGAN(Encoding):
@@ -69,7 +71,7 @@ class VAEGAN(Encoding):
         self.prior, self.likeness, self.gamma = prior, likeness, gamma
         self.judge_rebuilt, self.plain = judge_rebuilt, plain
 
-    def discriminator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+    def discriminator_loss(self, batch: Rows, step: int) -> Terms:
         real = batch["image"]
         rebuilt = self.posterior(real)[0] if self.judge_rebuilt else None
         terms = self.judge(self.discriminator, real, self.generator(self.latent(len(real))), step)
@@ -77,11 +79,11 @@ class VAEGAN(Encoding):
             terms += self.judge(self.discriminator, real, rebuilt, step, "rebuilt")
         return terms
 
-    def encoder_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+    def encoder_loss(self, batch: Rows, step: int) -> Terms:
         rebuilt, divergence = self.posterior(batch["image"])
         return losses(prior=self.prior * divergence, likeness=self.unlike(batch["image"], rebuilt))
 
-    def generator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+    def generator_loss(self, batch: Rows, step: int) -> Terms:
         real, z = batch["image"], self.latent(len(batch["image"]))
         rebuilt, _ = self.posterior(real)
         terms = losses(likeness=self.gamma * self.unlike(real, rebuilt))
@@ -90,14 +92,14 @@ class VAEGAN(Encoding):
         terms += self.fool(self.discriminator, self.generator(z), real, step)
         if self.judge_rebuilt:
             terms += self.fool(self.discriminator, rebuilt, real, step, "rebuilt")
-        return terms + self.pay(self.generator, z)
+        return terms + self.regularise(self.generator, z)
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Reconstructions by way of a draw from the posterior, and its divergence from the prior, a mean over images.
 
         Kingma and Welling 2014, section 2.4 and appendix B.
         """
-        mean, log_variance = (widened(x) for x in self.encoder(images))
+        mean, log_variance = (at_least_float32(x) for x in self.encoder(images))
         z = mean + (0.5 * log_variance).exp() * self.noise("posterior", mean.shape)
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
         return self.generator(z.to(images.dtype)), divergence
@@ -105,8 +107,8 @@ class VAEGAN(Encoding):
     def unlike(self, images: Tensor, rebuilt: Tensor) -> Tensor:
         """L_llike (equation 7), or the pixels' distance."""
         if not self.plain:
-            images, rebuilt = (self.discriminator.trunk(self.objective.alone(x)) for x in (images, rebuilt))
-        return self.likeness * 0.5 * (widened(images) - widened(rebuilt)).square().mean()
+            images, rebuilt = (self.discriminator.trunk(self.alone(x)) for x in (images, rebuilt))
+        return self.likeness * 0.5 * (at_least_float32(images) - at_least_float32(rebuilt)).square().mean()
 
     def encode(self, images: Tensor) -> Tensor:
         return self.encoder(images)[0]
@@ -115,13 +117,11 @@ class VAEGAN(Encoding):
 class BiGAN(Encoding):
     """An encoder that learns with the game. Donahue et al. 2017 (arXiv 1605.09782), equations 2 and 3.
 
-    The discriminator tells (x, E(x)) from (G(z), z); generator and encoder, one player, want both pairs taken for the
-    other kind. A pair is shown as one tensor, [N, C + latent_dim, H, W]: an image and its latent as further channels,
-    the same in all places; so penalties and objectives hold for pairs as for images. The encoder returns latents.
+    The discriminator, which takes (image, latent), tells (x, E(x)) from (G(z), z); generator and encoder, one player,
+    want both pairs taken for the other kind. The encoder returns latents.
     """
 
     players = {"discriminator": ("discriminator",), "generator": ("generator", "encoder")}
-    shows_images = False
 
     def __init__(
         self,
@@ -135,30 +135,36 @@ class BiGAN(Encoding):
         super().__init__(generator, discriminator, objective, latent_dim, latent)
         self.encoder = encoder
 
-    def discriminator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+    def discriminator_loss(self, batch: Rows, step: int) -> Terms:
         return self.judge(self.discriminator, *self.pairs(batch["image"], self.latent(len(batch["image"]))), step)
 
-    def generator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+    def generator_loss(self, batch: Rows, step: int) -> Terms:
         z = self.latent(len(batch["image"]))
         real, fake = self.pairs(batch["image"], z)
         mirror = Mirrored(self.discriminator, self.objective.mirrored)
-        terms = self.fool(self.discriminator, fake, real, step) + self.fool(mirror, real, fake, step, "encoder")
-        return terms + self.pay(self.generator, z)
+        terms = self.fool(self.discriminator, fake, real, step)
+        terms += self.fool(
+            mirror, real, fake, step, "encoder", with_penalties=False
+        )  # what is real is nothing to be matched
+        return terms + self.regularise(self.generator, z)
 
-    def pairs(self, images: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """(x, E(x)) and (G(z), z), each [N, C + latent_dim, H, W]."""
-        return joined(images, self.encoder(images)), joined(self.generator(z), z)
+    @property
+    def beside_images(self) -> dict[str, int]:
+        return {"latent_dim": self.latent_dim}
+
+    def pairs(self, images: Tensor, z: Tensor) -> tuple[Rows, Rows]:
+        """(x, E(x)) and (G(z), z)."""
+        return self.pair(images, self.encoder(images)), self.pair(self.generator(z), z)
+
+    def pair(self, images: Tensor, latents: Tensor) -> Rows:
+        return Rows(image=images, latent=latents.to(images.dtype))
 
     def encode(self, images: Tensor) -> Tensor:
         return self.encoder(images)
 
     def critic(self, x: Tensor) -> Tensor:
         """Raw scores of images beside their own latents."""
-        return self.discriminator(self.objective.alone(joined(x, self.encoder(x))))
-
-    def preview(self, batch: dict[str, Tensor], latents: Tensor, step: int) -> dict[str, Tensor]:
-        views = super().preview(batch, latents, step)
-        return {name: images for name, images in views.items() if not name.startswith("shown")}
+        return ByName(self.discriminator)(self.objective.alone(self.pair(x, self.encoder(x))))
 
 
 class Mirrored:
@@ -167,9 +173,5 @@ class Mirrored:
     def __init__(self, func: nn.Module, mirror: Callable[[Tensor], Tensor]):
         self.func, self.mirror = func, mirror
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.mirror(self.func(x))
-
-
-def joined(images: Tensor, latents: Tensor) -> Tensor:
-    return torch.cat([images, latents.to(images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])], dim=1)
+    def __call__(self, image: Tensor, **beside: Tensor) -> Tensor:
+        return self.mirror(self.func(image, **beside))

@@ -1,7 +1,23 @@
-"""A pool of earlier fakes, so that a critic does not forget what a generator used to do."""
+"""Fakes that are shown later: those of this round, and a pool of earlier ones."""
 
 import torch
 from torch import Tensor
+
+
+class LastFakes:
+    """The generator's fakes of this round, which the critic's turn takes in place of new ones where `active`."""
+
+    def __init__(self, active: bool):
+        self.active, self.fakes = active, []
+
+    def keep(self, fakes) -> None:
+        """Hand on images, or several sets of them, without their gradients."""
+        if self.active:
+            self.fakes.append(fakes.detach() if torch.is_tensor(fakes) else tuple(fake.detach() for fake in fakes))
+
+    def take(self):
+        """The fakes of one turn; None where new ones are to be made."""
+        return self.fakes.pop(0) if self.active else None
 
 
 class ImagePool:

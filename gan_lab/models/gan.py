@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from gan_lab.losses import Objective
 from gan_lab.models.base import Game, Terms
+from gan_lab.rows import Rows
 
 
 class GAN(Game):
@@ -36,28 +37,26 @@ class GAN(Game):
             raise ValueError(f"latent={latent} is not known; choose normal or uniform.")
         self.generator, self.discriminator = generator, discriminator
         self.latent_dim, self.latent_kind = latent_dim, latent
-        self.reuse_fakes, self.handed, self.generator_batch = reuse_fakes, [], generator_batch
-        if reuse_fakes:
-            self.players = dict(reversed(Game.players.items()))
+        self.generator_batch = generator_batch
+        self.reuse(reuse_fakes)
 
-    def discriminator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+    def discriminator_loss(self, batch: Rows, step: int) -> Terms:
         real = batch["image"]
-        fake = self.handed.pop(0) if self.reuse_fakes else self.generator(self.latent(len(real)))
+        fake = self.last_fakes.take() if self.reuse_fakes else self.generator(self.latent(len(real)))
         return self.judge(self.discriminator, real, fake, step)
 
-    def generator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+    def generator_loss(self, batch: Rows, step: int) -> Terms:
         real = self.enlarged(batch)["image"]
         z = self.latent(len(real))
         fake = self.generator(z)
-        if self.reuse_fakes:
-            self.handed.append(fake[:: self.generator_batch].detach())
-        return self.fool(self.discriminator, fake, real, step) + self.pay(self.generator, z)
+        self.last_fakes.keep(fake[:: self.generator_batch])
+        return self.fool(self.discriminator, fake, real, step) + self.regularise(self.generator, z)
 
-    def enlarged(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def enlarged(self, batch: Rows) -> Rows:
         """What the generator's turn is played on: each row of a batch `generator_batch` times, side by side."""
         if self.generator_batch == 1:
             return batch
-        return {name: batch[name].repeat_interleave(self.generator_batch, dim=0) for name in self.needs}
+        return Rows({name: batch[name].repeat_interleave(self.generator_batch, dim=0) for name in self.needs})
 
     def latent(self, n: int) -> Tensor:
         """Latents of this turn, [n, latent_dim]."""
@@ -65,28 +64,25 @@ class GAN(Game):
             return self.noise("latent", (n, self.latent_dim))
         return self.noise.uniform("latent", (n, self.latent_dim)) * 2 - 1
 
-    def draw_latents(self, seeds: Sequence[int]) -> Tensor:
+    def draw(self, seeds: Sequence[int]) -> Rows:
         draw = torch.randn if self.latent_kind == "normal" else torch.rand
         rows = [draw(self.latent_dim, generator=torch.Generator().manual_seed(int(seed))) for seed in seeds]
         z = torch.stack(rows)
-        return (z if self.latent_kind == "normal" else z * 2 - 1).to(self.noise.device)
+        return Rows(latent=(z if self.latent_kind == "normal" else z * 2 - 1).to(self.noise.device))
 
-    def sample(self, latents: Tensor) -> Tensor:
-        return self.generator(latents)
+    def sample(self, rows: Rows) -> Rows:
+        return Rows(image=self.generator(rows["latent"]))
 
-    def fresh(self, batch: dict[str, Tensor]) -> Tensor:
+    def fresh(self, batch: Rows) -> Tensor:
         """New samples, as many as the batch has."""
         return self.generator(self.latent(len(batch["image"])))
 
-    def calibrate(self, batch: dict[str, Tensor]) -> None:
+    def calibrate(self, batch: Rows) -> None:
         self.fresh(batch)
 
-    def tables(self, latents: Tensor) -> dict[str, Tensor]:
-        """What a preview shows of fixed latents, by name: [N, C, H, W], or [rows, columns, C, H, W]."""
-        return {"fixed": self.sample(latents)}
+    def tables(self, rows: Rows) -> dict[str, Tensor]:
+        """What a preview shows of fixed samples, by name: [N, C, H, W], or [rows, columns, C, H, W]."""
+        return {"fixed": self.sample(rows)["image"]}
 
-    def preview(self, batch: dict[str, Tensor], latents: Tensor, step: int) -> dict[str, Tensor]:
-        real, fresh = batch["image"], self.fresh(batch)
-        shown_real, shown_fake = self.objective.show(real, fresh, self.noise, step)
-        shown = {"fresh": fresh, "real": real, "shown_real": shown_real, "shown_fake": shown_fake}
-        return self.tables(latents) | shown
+    def preview(self, batch: Rows, rows: Rows, step: int) -> dict[str, Tensor]:
+        return self.tables(rows) | self.compared(batch["image"], self.fresh(batch), step)

@@ -1,19 +1,20 @@
-"""A critic with a second head: it scores samples, and says something else of them too."""
+"""A critic with a second head: it scores samples, and predicts something else of them too."""
 
 from torch import Tensor, nn
 
 
-class Heard:
-    """A discriminator that returns (scores, what it says), as a critic that returns scores alone.
+class TwoHeads:
+    """A discriminator that returns (scores, predictions), as a critic that returns scores alone.
 
-    What it said of each set of samples is kept in `said`, in the order in which they were shown; so losses and
-    penalties meet an ordinary critic, and both heads share one pass through the trunk.
+    What its second head predicts of each set of samples is kept in `second`, in the order in which they were shown,
+    with the rows that stood beside the images, of which the network itself is told nothing: views that move samples
+    move these with them. So losses and penalties meet an ordinary critic, and both heads share one pass.
     """
 
     def __init__(self, func: nn.Module):
-        self.func, self.said = func, []
+        self.func, self.second = func, []
 
-    def __call__(self, x: Tensor) -> Tensor:
-        score, said = self.func(x)
-        self.said.append(said)
+    def __call__(self, image: Tensor, **beside: Tensor) -> Tensor:
+        score, second = self.func(image)
+        self.second.append((second, beside))
         return score

@@ -10,6 +10,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 from gan_lab.losses import Objective
 from gan_lab.models.base import Terms, losses
 from gan_lab.models.gan import GAN
+from gan_lab.rows import Rows
 
 
 class LAPGAN(GAN):
@@ -35,17 +36,17 @@ class LAPGAN(GAN):
         if level is not None and not 0 <= level <= self.base:
             raise ValueError(f"level={level} is not there: this pyramid has 0, the largest, to {self.base}, the base.")
 
-    def discriminator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+    def discriminator_loss(self, batch: Rows, step: int) -> Terms:
         terms = idle(self.discriminator, self.level)
         for i, critic, real, fake in self.games(batch["image"], self.latent(len(batch["image"]))):
             terms += self.judge(critic, real, fake, step, f"level_{i}")
         return terms
 
-    def generator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+    def generator_loss(self, batch: Rows, step: int) -> Terms:
         terms, z = idle(self.generator, self.level), self.latent(len(batch["image"]))
         for i, critic, real, fake in self.games(batch["image"], z):
             terms += self.fool(critic, fake, real, step, f"level_{i}")
-        return terms + self.pay(self.generator, z)
+        return terms + self.regularise(self.generator, z)
 
     def games(self, image: Tensor, latents: Tensor) -> Iterator[tuple[int, nn.Module, Tensor, Tensor]]:
         """(level, critic, real, fake) of every level that is trained, the largest first."""
@@ -58,21 +59,21 @@ class LAPGAN(GAN):
         if self.level in (None, self.base):
             yield self.base, self.discriminator.base, image, self.generator.base(latent)
 
-    def sample(self, latents: Tensor) -> Tensor:
-        return self.generator(latents).clamp(-1, 1)
+    def sample(self, rows: Rows) -> Rows:
+        return Rows(image=self.generator(rows["latent"]).clamp(-1, 1))
 
-    def fresh(self, batch: dict[str, Tensor]) -> Tensor:
-        return self.sample(self.latent(len(batch["image"])))
+    def fresh(self, batch: Rows) -> Tensor:
+        return self.sample(Rows(latent=self.latent(len(batch["image"]))))["image"]
 
-    def calibrate(self, batch: dict[str, Tensor]) -> None:
+    def calibrate(self, batch: Rows) -> None:
         """Levels are shown real images, as in training: those below may still be untrained."""
         for _ in self.games(batch["image"], self.latent(len(batch["image"]))):
             pass
 
-    def tables(self, latents: Tensor) -> dict[str, Tensor]:
+    def tables(self, rows: Rows) -> dict[str, Tensor]:
         """Beside samples: each row one latent, each column one level, [rows, levels, C, H, W]."""
-        stages = self.generator.stages(latents[:8])
-        return super().tables(latents) | {"levels": torch.stack([enlarged(x, stages[-1]) for x in stages], dim=1)}
+        stages = self.generator.stages(rows["latent"][:8])
+        return super().tables(rows) | {"levels": torch.stack([enlarged(x, stages[-1]) for x in stages], dim=1)}
 
     @property
     def main_critic(self) -> nn.Module:

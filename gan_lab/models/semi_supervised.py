@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
-from gan_lab.losses import Objective, widened
+from gan_lab.losses import Objective, at_least_float32
 from gan_lab.models.base import Terms, losses
 from gan_lab.models.gan import GAN
 from gan_lab.noise import seed_networks, seed_of
+from gan_lab.rows import Rows
 
 
 class SGAN(GAN):
@@ -47,24 +48,27 @@ class SGAN(GAN):
         self.supervised, self.adversarial, self.matching = supervised, adversarial, matching
         self.virtual, self.reach, self.labels_alone = virtual, reach, labels_alone
 
-    def discriminator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
-        said = widened(self.discriminator(batch["known_image"]))
-        terms = losses(supervised=self.supervised * cross_entropy(said, batch["known_label"]))
-        right = said.argmax(dim=1) == batch["known_label"]
+    def discriminator_loss(self, batch: Rows, step: int) -> Terms:
+        known = self.alone(batch["known_image"])
+        logits = at_least_float32(self.discriminator(known))
+        terms = losses(supervised=self.supervised * cross_entropy(logits, batch["known_label"]))
+        right = logits.argmax(dim=1) == batch["known_label"]
         terms += Terms(logs={"accuracy_known": right.float().mean()})
         if self.labels_alone:
             return terms
         terms += self.judge(Scored(self.discriminator), batch["image"], self.fresh(batch), step)
-        return terms + (losses(virtual=self.virtual * self.unsteady(batch["image"])) if self.virtual else Terms())
+        return terms + (
+            losses(virtual=self.virtual * self.unsteady(self.alone(batch["image"]))) if self.virtual else Terms()
+        )
 
-    def generator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+    def generator_loss(self, batch: Rows, step: int) -> Terms:
         real, z = batch["image"], self.latent(len(batch["image"]))
         fake = self.generator(z)
-        terms = self.fool(Scored(self.discriminator), fake, real, step)
-        terms.losses["adversarial"] = self.adversarial * terms.losses["adversarial"]
-        wanted, had = (widened(self.discriminator.trunk(self.objective.alone(x))).mean(dim=0) for x in (real, fake))
+        terms = self.fool(Scored(self.discriminator), fake, real, step, weight=self.adversarial)
+        shown = (self.alone(x) for x in (real, fake))
+        wanted, had = (at_least_float32(self.discriminator.trunk(x)).mean(dim=0) for x in shown)
         terms += losses(matching=self.matching * (wanted - had).abs().mean())
-        return terms + self.pay(self.generator, z)
+        return terms + self.regularise(self.generator, z)
 
     def unsteady(self, images: Tensor) -> Tensor:
         """How much what is said of images changes by a step of length `reach` in the direction that changes it most.
@@ -73,30 +77,30 @@ class SGAN(GAN):
         statistics as they are, as in the authors' code.
         """
         with torch.autocast(images.device.type, enabled=False):
-            images = widened(images)
+            images = at_least_float32(images)
             with torch.no_grad():
-                said = self.said_again(images)
-            apart = partial(kl_div, target=said, log_target=True, reduction="batchmean")
+                before = self.log_probabilities(images)
+            apart = partial(kl_div, target=before, log_target=True, reduction="batchmean")
             direction = unit(self.noise("virtual", images.shape)).requires_grad_()
-            (slope,) = torch.autograd.grad(apart(self.said_again(images + PROBE * direction)), direction)
-            return apart(self.said_again(images + self.reach * unit(slope.detach())))
+            (slope,) = torch.autograd.grad(apart(self.log_probabilities(images + PROBE * direction)), direction)
+            return apart(self.log_probabilities(images + self.reach * unit(slope.detach())))
 
-    def said_again(self, images: Tensor) -> Tensor:
+    def log_probabilities(self, images: Tensor) -> Tensor:
         """Log probabilities of the classes, [N, K]: the same function of images whenever it is asked within a turn."""
         seed_networks(seed_of(self.noise.seed, *self.noise.place, self.noise.shard, "virtual"), self.noise.device)
         buffers = {name: buffer.clone() for name, buffer in self.discriminator.named_buffers()}
         return log_softmax(functional_call(self.discriminator, buffers, (images,)), dim=1)
 
-    def calibrate(self, batch: dict[str, Tensor]) -> None:
+    def calibrate(self, batch: Rows) -> None:
         super().calibrate(batch)
         self.classify(batch["image"])
 
     def classify(self, images: Tensor) -> Tensor:
         """Logits of the classes, [N, K]."""
-        return self.discriminator(images)
+        return self.discriminator(self.alone(images))
 
     def critic(self, x: Tensor) -> Tensor:
-        return Scored(self.discriminator)(self.objective.alone(x))
+        return Scored(self.discriminator)(self.alone(x))
 
 
 PROBE = 0.1  # length of the step by which the worst direction is found

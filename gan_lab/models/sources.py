@@ -5,23 +5,25 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from gan_lab.losses import Objective, widened
+from gan_lab.losses import Objective, at_least_float32
 from gan_lab.models.base import Game
-from gan_lab.models.memory import Remembers
+from gan_lab.models.memory import Kept
+from gan_lab.rows import Rows
 
 ROWS = 8  # of a table
 
 
-class SourceGame(Remembers, Game):
+class SourceGame(Kept, Game):
     """A game that translates pictures, `source` [N, source_channels, H, W], into pictures, `image` [N, channels, H, W].
 
-    What a sample is made of is its source, so a latent is one: seed i has number i of the first `remember` sources that
-    were seen in training, over and over. They are kept as bytes; before the first turn they are noise.
+    A sample is made of its source: seed i has number i of `remember` sources of the data, over and over. They are kept
+    as bytes.
 
     A network that translates has a number `multiple`, of which both sides of what it takes are multiples.
     """
 
     needs = ("source", "image")
+    made_of = ("source",)
     translators = {"forth": "generator"}
 
     def __init__(self, objective: Objective, source_channels: int, image_size: int | list[int], remember: int = 64):
@@ -29,29 +31,34 @@ class SourceGame(Remembers, Game):
         if remember < 1:
             raise ValueError(f"remember={remember} must be at least 1 source.")
         height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-        noise = torch.Generator().manual_seed(0)
-        shape = (remember, source_channels, height, width)
-        self.register_buffer("known", torch.randint(256, shape, dtype=torch.uint8, generator=noise))
+        self.keeps = {"source": remember}
+        self.channels: int | None = None  # of the images, where a game translates these too
+        self.register_buffer("known", torch.zeros(remember, source_channels, height, width, dtype=torch.uint8))
 
-    @torch.no_grad()
-    def remember(self, source: Tensor) -> None:
-        """Keep the first sources of the data, as bytes."""
-        if self.remembered < len(self.known):
-            self.keep(source[: len(self.known)].float().add(1).mul(127.5).round().clamp(0, 255).byte())
+    def keep(self, rows: Rows) -> None:
+        self.fill(rows["source"].float().add(1).mul(127.5).round().clamp(0, 255).byte())
 
-    def draw_latents(self, seeds: Sequence[int]) -> Tensor:
+    def draw(self, seeds: Sequence[int]) -> Rows:
         """The sources that these seeds have, [N, source_channels, H, W] in [-1, 1]."""
         places = [int(seed) % len(self.known) for seed in seeds]
-        return self.known[places].to(self.noise.device, torch.get_default_dtype()).div(127.5).sub(1)
+        return Rows(source=self.known[places].to(self.noise.device, torch.get_default_dtype()).div(127.5).sub(1))
 
-    def sample(self, latents: Tensor) -> Tensor:
-        return self.translate(latents)
+    def sample(self, rows: Rows) -> Rows:
+        return Rows(image=self.translate(rows["source"]))
 
     def translate(self, pictures: Tensor, direction: str = "forth") -> Tensor:
         """Pictures of the one kind as pictures of the other, [N, C, H, W] in [-1, 1]."""
         return getattr(self, self.translators[direction])(pictures)
 
-    def calibrate(self, batch: dict[str, Tensor]) -> None:
+    @property
+    def translated_size(self) -> tuple[int, int]:
+        """The sides of the pictures that are translated in training."""
+        return tuple(self.known.shape[2:])
+
+    def translated_channels(self, direction: str) -> int | None:
+        return self.known.shape[1] if direction == "forth" else self.channels
+
+    def calibrate(self, batch: Rows) -> None:
         for direction in self.translators:
             self.translate(batch["source" if direction == "forth" else "image"], direction)
 
@@ -75,11 +82,11 @@ def distance_of(name: str, key: str = "distance") -> Callable[[Tensor, Tensor], 
 
 
 def l1(a: Tensor, b: Tensor) -> Tensor:
-    return (widened(a) - widened(b)).abs().mean()
+    return (at_least_float32(a) - at_least_float32(b)).abs().mean()
 
 
 def l2(a: Tensor, b: Tensor) -> Tensor:
-    return (widened(a) - widened(b)).square().mean()
+    return (at_least_float32(a) - at_least_float32(b)).square().mean()
 
 
 DISTANCES = {"l1": l1, "l2": l2}

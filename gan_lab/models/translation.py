@@ -1,12 +1,11 @@
 """Translation that is shown how: each source has the picture that it should become."""
 
-from functools import partial
-
 from torch import Tensor, nn
 
-from gan_lab.losses import Objective, widened
+from gan_lab.losses import Objective, at_least_float32
 from gan_lab.models.base import Terms, losses
 from gan_lab.models.sources import SourceGame, beside
+from gan_lab.rows import Rows
 
 
 class Pix2Pix(SourceGame):
@@ -40,38 +39,37 @@ class Pix2Pix(SourceGame):
                 raise ValueError(f"{name}={weight} must not be negative.")
         self.generator, self.discriminator = generator, discriminator
         self.l1, self.l2, self.adversarial = l1, l2, adversarial
-        self.reuse_fakes, self.handed = reuse_fakes, []
-        if reuse_fakes:
-            self.players = dict(reversed(type(self).players.items()))
+        self.reuse(reuse_fakes)
 
-    def discriminator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+    def discriminator_loss(self, batch: Rows, step: int) -> Terms:
         source, real = batch["source"], batch["image"]
-        self.remember(source)
-        fake = self.handed.pop(0) if self.reuse_fakes else self.generator(source)
-        return self.judge(partial(self.discriminator, source=source), real, fake, step)
+        fake = self.last_fakes.take() if self.reuse_fakes else self.generator(source)
+        return self.judge(self.discriminator, *(Rows(image=x, source=source) for x in (real, fake)), step)
 
-    def generator_loss(self, batch: dict[str, Tensor], step: int) -> Terms:
+    def generator_loss(self, batch: Rows, step: int) -> Terms:
         source, real = batch["source"], batch["image"]
         fake = self.generator(source)
-        if self.reuse_fakes:
-            self.handed.append(fake.detach())
-        terms = self.fool(partial(self.discriminator, source=source), fake, real, step)
-        terms.losses["adversarial"] = self.adversarial * terms.losses["adversarial"]
-        terms += self.pay(self.generator, source)
-        difference = widened(fake) - real
+        self.last_fakes.keep(fake)
+        sides = (Rows(image=x, source=source) for x in (fake, real))
+        terms = self.fool(self.discriminator, *sides, step, weight=self.adversarial)
+        terms += self.regularise(self.generator, source)
+        difference = at_least_float32(fake) - real
         terms += losses(l2=self.l2 * difference.square().mean()) if self.l2 else Terms()
         away = difference.abs().mean()
         return terms + (losses(l1=self.l1 * away) if self.l1 else Terms(logs={"l1": away}))
 
+    @property
+    def beside_images(self) -> dict[str, int]:
+        return {"source_channels": self.known.shape[1]}
+
     def critic(self, x: Tensor) -> Tensor:
         """Score maps of pictures beside the mean of the sources that are remembered."""
-        source = self.draw_latents(range(len(self.known))).mean(dim=0).to(x)
-        return self.discriminator(self.objective.alone(x), source=source.expand(len(x), -1, -1, -1))
+        source = self.draw(range(len(self.known)))["source"].mean(dim=0).to(x)
+        rows = self.objective.alone(Rows(image=x, source=source.expand(len(x), -1, -1, -1)))
+        return self.discriminator(rows["image"], source=rows["source"])
 
-    def preview(self, batch: dict[str, Tensor], latents: Tensor, step: int) -> dict[str, Tensor]:
+    def preview(self, batch: Rows, rows: Rows, step: int) -> dict[str, Tensor]:
         """Each row one source of the batch, what is made of it, and the truth; and what other games show."""
         source, real = batch["source"], batch["image"]
-        fresh = self.sample(source)
-        shown_real, shown_fake = self.objective.show(real, fresh, self.noise, step)
-        table = beside(source, fresh, real)
-        return {"fixed": table, "fresh": fresh, "real": real, "shown_real": shown_real, "shown_fake": shown_fake}
+        fresh = self.translate(source)
+        return {"fixed": beside(source, fresh, real), **self.compared(real, fresh, step)}

@@ -34,13 +34,13 @@ class Generator(nn.Module):
         references: int = 64,
     ):
         super().__init__()
-        told = total(num_conditions)
+        numbers = total(num_conditions)
         check_counts(latent_dim=latent_dim, channels=channels, width=width, references=references)
         times = halvings(image_size)
         height, wide = (side >> times for side in pair(image_size))
         widths = [width * 2**i for i in reversed(range(times))] or [width]
-        inputs = latent_dim + (embedding or told)
-        self.embed = nn.Linear(told, embedding) if embedding else nn.Identity()
+        inputs = latent_dim + (embedding or numbers)
+        self.embed = nn.Linear(numbers, embedding) if embedding else nn.Identity()
 
         # Project both to the smallest map
         self.project = nn.Linear(inputs, widths[0] * height * wide)
@@ -99,7 +99,7 @@ class Discriminator(nn.Module):
         self.apply(dcgan_init)
         if spectral_norm:
             add_spectral_norm(self)
-        self.says = second_head(math.prod(self.shape), hidden, outputs)
+        self.says, self.outputs = second_head(math.prod(self.shape), hidden, outputs), total(outputs)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         x = self.trunk(image)

@@ -4,6 +4,7 @@ A layer whose output for one sample depends on the others of its batch says so: 
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,15 @@ class MinibatchDiscrimination(nn.Module):
     """
 
     couples_batch = True
+
+    def complaints(self, parts, network: str) -> Iterator[str]:
+        """Where a penalty needs each sample's own score; `parts` is a `gan_lab.config.compat.Parts`."""
+        for name, penalty in parts.game.objective.penalties.items():
+            if penalty.per_sample and penalty.at == "judge":
+                yield (
+                    f"The loss penalises the gradient of each sample ({name}), which minibatch discrimination in the "
+                    f"{network} mixes. Set model.{network}.minibatch=none, or stddev, which mixes little."
+                )
 
     def __init__(self, features: int, kernels: int = 100, dims: int = 5):
         super().__init__()

@@ -1,7 +1,7 @@
 """DCGAN's networks with a condition beside the input, or with a second head. Mirza and Osindero 2014 (1411.1784)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -29,9 +29,9 @@ class Generator(dcgan.Generator):
         norm: str = "batch",
         references: int = 64,
     ):
-        told = total(num_conditions)
-        super().__init__(latent_dim + (embedding or told), channels, image_size, width, norm, references)
-        self.embed = nn.Linear(told, embedding) if embedding else nn.Identity()
+        numbers = total(num_conditions)
+        super().__init__(latent_dim + (embedding or numbers), channels, image_size, width, norm, references)
+        self.embed = nn.Linear(numbers, embedding) if embedding else nn.Identity()
 
     def forward(self, latent: Tensor, condition: Tensor) -> Tensor:
         return super().forward(torch.cat([latent, self.embed(condition.to(latent.dtype))], dim=1))
@@ -40,7 +40,7 @@ class Generator(dcgan.Generator):
 class Discriminator(dcgan.Discriminator):
     """Images [N, channels, height, width] and conditions [N, num_conditions] to raw scores [N].
 
-    `told` says how: as `planes` each number of a condition is one more channel, the same in all places; by
+    `conditioning` says how: as `planes` each number of a condition is one more channel, the same in all places; by
     `projection` the score gains the inner product of the condition's vector with the sum of the last maps (Miyato and
     Koyama 2018, arXiv 1802.05637, equation 3); or `both`. With `embedding` a linear layer makes as many numbers of the
     condition first. `blind` shows zeros in its stead, so that the critic cannot ask whether an image is what it was to
@@ -52,7 +52,7 @@ class Discriminator(dcgan.Discriminator):
         channels: int,
         image_size: int | list[int],
         num_conditions: int,
-        told: str = "planes",
+        conditioning: str = "planes",
         embedding: int = 0,
         width: int = 64,
         norm: str = "batch",
@@ -61,23 +61,23 @@ class Discriminator(dcgan.Discriminator):
         minibatch: str = "none",
         blind: bool = False,
     ):
-        if told not in WAYS:
-            raise ValueError(f"told={told} is not known; choose one of {', '.join(WAYS)}.")
-        beside, projected = WAYS[told]
+        if conditioning not in WAYS:
+            raise ValueError(f"conditioning={conditioning} is not known; choose one of {', '.join(WAYS)}.")
+        beside, projected = WAYS[conditioning]
         numbers = embedding or num_conditions
         super().__init__(channels + numbers * beside, image_size, width, norm, False, head, minibatch)
         self.embed = nn.Linear(num_conditions, embedding) if embedding else nn.Identity()
         self.beside = Beside() if beside else First()
         self.projection = Projection(numbers, self.shape[0]) if projected else Nothing()
-        self.seen = 0.0 if blind else 1.0
+        self.seen, self.num_conditions = 0.0 if blind else 1.0, num_conditions
         if spectral_norm:
             add_spectral_norm(self)
 
     def forward(self, image: Tensor, condition: Tensor) -> Tensor:
-        told = self.embed(condition.to(image.dtype) * self.seen)
-        x = self.trunk(self.beside(image, told))
+        condition = self.embed(condition.to(image.dtype) * self.seen)
+        x = self.trunk(self.beside(image, condition))
         score = in_float32(self.head, self.minibatch(x)).flatten()
-        return score + in_float32(self.projection, x.sum(dim=(2, 3)), told)
+        return score + in_float32(self.projection, x.sum(dim=(2, 3)), condition)
 
 
 class TwoHeaded(dcgan.Discriminator):
@@ -100,7 +100,7 @@ class TwoHeaded(dcgan.Discriminator):
         minibatch: str = "none",
     ):
         super().__init__(channels, image_size, width, norm, spectral_norm, head, minibatch)
-        self.says = second_head(math.prod(self.shape), hidden, outputs)
+        self.says, self.outputs = second_head(math.prod(self.shape), hidden, outputs), total(outputs)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         x = self.trunk(image)
@@ -138,14 +138,25 @@ class Classifier(dcgan.Discriminator):
         return in_float32(self.head, self.trunk(image))
 
 
-class ConditionalBatchNorm(nn.Module):
+class OnCondition(nn.Module):
+    """A layer that takes a condition beside its features."""
+
+    def complaints(self, parts, network: str) -> Iterator[str]:
+        """Where the game has no condition to hand it; `parts` is a `gan_lab.config.compat.Parts`."""
+        trained = any(network in networks for networks in parts.game.players.values())
+        if trained and not parts.game.conditions:
+            yield (
+                f"The {network} has num_conditions and this model is unconditional. "
+                f"Set model.{network}.num_conditions=0."
+            )
+
+
+class ConditionalBatchNorm(OnCondition):
     """Batch norm whose scale and shift follow from the condition: maps [N, C, H, W], conditions [N, num_conditions].
 
     Miyato and Koyama 2018 (arXiv 1802.05637), section 4, after Dumoulin et al. 2017 (arXiv 1610.07629), equation 5:
     each class has its own. Of several attributes the scales' differences from 1 and the shifts add up.
     """
-
-    asks_condition = True
 
     def __init__(self, channels: int, num_conditions: int):
         super().__init__()
@@ -158,13 +169,11 @@ class ConditionalBatchNorm(nn.Module):
         return (self.norm(x) * (1 + gain) + shift).to(x.dtype)
 
 
-class Projection(nn.Module):
+class Projection(OnCondition):
     """Features [N, D] and conditions [N, num_conditions] to their inner product by way of one vector a condition, [N].
 
     Miyato and Koyama 2018 (arXiv 1802.05637), equation 3.
     """
-
-    asks_condition = True
 
     def __init__(self, num_conditions: int, features: int):
         super().__init__()
@@ -177,21 +186,21 @@ class Projection(nn.Module):
 class Beside(nn.Module):
     """Images with the numbers of a condition as further channels."""
 
-    def forward(self, image: Tensor, told: Tensor) -> Tensor:
-        return torch.cat([image, told[:, :, None, None].expand(-1, -1, *image.shape[2:])], dim=1)
+    def forward(self, image: Tensor, condition: Tensor) -> Tensor:
+        return torch.cat([image, condition[:, :, None, None].expand(-1, -1, *image.shape[2:])], dim=1)
 
 
 class First(nn.Module):
     """The image alone."""
 
-    def forward(self, image: Tensor, told: Tensor) -> Tensor:
+    def forward(self, image: Tensor, condition: Tensor) -> Tensor:
         return image
 
 
 class Nothing(nn.Module):
     """No projection: zeros, [N]."""
 
-    def forward(self, x: Tensor, told: Tensor) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         return x.new_zeros(len(x))
 
 

@@ -40,9 +40,9 @@ class GaussianEncoder(Encoder):
 
 
 class JointDiscriminator(nn.Module):
-    """Images with their latents as further channels, [N, channels + latent_dim, height, width], to raw scores [N].
+    """Images [N, channels, height, width] and latents [N, latent_dim] to raw scores [N].
 
-    The latent, which is the same in all places, joins what the `trunk` makes of the image, behind a layer of its own;
+    The latent joins what the `trunk` makes of the image, behind a layer of its own;
     two layers of `hidden` units score both (Donahue et al. 2017, appendix C.1). `blind` shows zeros in its place.
     """
 
@@ -59,7 +59,7 @@ class JointDiscriminator(nn.Module):
     ):
         super().__init__()
         critic = dcgan.Discriminator(channels, image_size, width, norm)
-        self.channels, self.seen = channels, 0.0 if blind else 1.0
+        self.seen, self.latent_dim = 0.0 if blind else 1.0, latent_dim
         self.trunk = critic.trunk
         self.of_latent = nn.Sequential(nn.Linear(latent_dim, hidden), nn.LeakyReLU(0.2))
         features = math.prod(critic.shape) + hidden
@@ -70,7 +70,6 @@ class JointDiscriminator(nn.Module):
         if spectral_norm:
             add_spectral_norm(self)
 
-    def forward(self, pair: Tensor) -> Tensor:
-        latent = pair[:, self.channels :, 0, 0] * self.seen
-        seen = self.trunk(pair[:, : self.channels]).flatten(1)
-        return in_float32(self.head, torch.cat([seen, self.of_latent(latent)], dim=1)).flatten()
+    def forward(self, image: Tensor, latent: Tensor) -> Tensor:
+        seen = self.trunk(image).flatten(1)
+        return in_float32(self.head, torch.cat([seen, self.of_latent(latent * self.seen)], dim=1)).flatten()

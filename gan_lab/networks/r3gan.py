@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 
-from gan_lab.networks.conditional import Projection
+from gan_lab.networks.conditional import OnCondition, Projection
 from gan_lab.networks.layers import check_counts, halvings, pair
 from gan_lab.networks.precision import in_float32
 
@@ -42,7 +42,8 @@ class Generator(nn.Module):
         widths, least = plan(image_size, width, limit)
         make_blocks = block_maker(depth, expansion, group_width, total=depth * len(widths))
         widths = widths[::-1]
-        self.told = Beside(num_conditions, latent_dim) if num_conditions else nn.Identity()
+        self.with_condition = Beside(num_conditions, latent_dim) if num_conditions else nn.Identity()
+        self.register_load_state_dict_pre_hook(renamed)
         self.project = nn.Linear(latent_dim * (1 + bool(num_conditions)), widths[0], bias=False)
         self.basis = nn.Parameter(torch.randn(widths[0], *least))
         layers = make_blocks(widths[0])
@@ -54,8 +55,8 @@ class Generator(nn.Module):
             scaled_normal(layer)
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
-        told = () if condition is None else (condition,)
-        x = self.project(self.told(latent, *told))[:, :, None, None] * self.basis  # [N, C, h, w]
+        conditions = () if condition is None else (condition,)
+        x = self.project(self.with_condition(latent, *conditions))[:, :, None, None] * self.basis  # [N, C, h, w]
         return self.to_image(self.grow(x))
 
 
@@ -88,6 +89,7 @@ class Discriminator(nn.Module):
         basis = nn.Conv2d(widths[-1], widths[-1], least, groups=widths[-1], bias=False)
         self.trunk = nn.Sequential(*layers, basis, nn.Flatten())
         self.head = nn.Linear(widths[-1], widths[-1] if num_conditions else 1, bias=False)
+        self.num_conditions = num_conditions
         self.score = Projection(num_conditions, widths[-1]) if num_conditions else nn.Flatten(0)
         for layer in (from_image, basis, self.head):
             scaled_normal(layer)
@@ -95,14 +97,12 @@ class Discriminator(nn.Module):
             scaled_normal(self.score.vectors, widths[-1] ** -0.5)
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
-        told = () if condition is None else (condition,)
-        return in_float32(self.score, in_float32(self.head, self.trunk(image)), *told)
+        conditions = () if condition is None else (condition,)
+        return in_float32(self.score, in_float32(self.head, self.trunk(image)), *conditions)
 
 
-class Beside(nn.Module):
+class Beside(OnCondition):
     """Latents [N, D] and, behind them, what a linear layer makes of conditions [N, num_conditions]: [N, 2 * D]."""
-
-    asks_condition = True
 
     def __init__(self, num_conditions: int, latent_dim: int):
         super().__init__()
@@ -197,3 +197,9 @@ def scaled_normal(layer, gain=1.0):
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+def renamed(network: nn.Module, state: dict, prefix: str, *args) -> None:
+    """Read the checkpoints of older versions, in which `with_condition` was `told`."""
+    for name in [name for name in state if name.startswith(f"{prefix}told.")]:
+        state[name.replace(f"{prefix}told.", f"{prefix}with_condition.", 1)] = state.pop(name)

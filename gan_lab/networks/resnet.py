@@ -75,10 +75,10 @@ class Generator(nn.Module):
             add_spectral_norm(self)
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
-        told = () if condition is None else (condition,)
+        conditions = () if condition is None else (condition,)
         x = self.unflatten(self.project(self.refer(latent))).permute(0, 3, 1, 2)  # [N, C, h, w]
         for block in self.blocks:
-            x = block(x, *told)
+            x = block(x, *conditions)
         return self.forget(self.to_image(self.finish(x)))
 
 
@@ -134,16 +134,17 @@ class Discriminator(nn.Module):
         self.minibatch, more = minibatch_layer(minibatch, self.features)
         features = self.features + more
         self.head = nn.Linear(features, 1)
-        self.projection = Projection(num_conditions, features) if num_conditions else Unasked()
+        self.projection = Projection(num_conditions, features) if num_conditions else NoProjection()
+        self.num_conditions = num_conditions
 
         self.apply(first_weights(init))
         if spectral_norm:
             add_spectral_norm(self)
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
-        told = () if condition is None else (condition,)
+        conditions = () if condition is None else (condition,)
         x = self.minibatch(self.trunk(image))
-        return in_float32(self.head, x).flatten() + in_float32(self.projection, x, *told)
+        return in_float32(self.head, x).flatten() + in_float32(self.projection, x, *conditions)
 
 
 class TwoHeaded(Discriminator):
@@ -154,7 +155,7 @@ class TwoHeaded(Discriminator):
 
     def __init__(self, channels: int, image_size: int | list[int], outputs: int, init: str = "xavier", **words):
         super().__init__(channels, image_size, init=init, **words)
-        self.says = nn.Linear(self.features, outputs).apply(first_weights(init))
+        self.says, self.outputs = nn.Linear(self.features, outputs).apply(first_weights(init)), outputs
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         x = self.trunk(image)
@@ -214,7 +215,7 @@ class DownBlock(nn.Module):
         return self.attention(self.down(y) + self.shortcut(self.down(x)))
 
 
-class Unasked(nn.Module):
+class NoProjection(nn.Module):
     """No projection, and no condition: zeros, [N]."""
 
     def forward(self, x: Tensor) -> Tensor:

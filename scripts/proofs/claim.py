@@ -10,16 +10,16 @@ from typing import Any
 
 from proofs.repository import Repository
 
-from gan_lab.choices import meant
-from gan_lab.config import compose, own_folders, parsed
+from gan_lab.config.compose import compose, own_folders, parsed
+from gan_lab.config.overrides import rewritten
+from gan_lab.config.settings import Proof
 from gan_lab.errors import ConfigError
-from gan_lab.overrides import rewritten
-from gan_lab.settings import Proof
+from gan_lab.wording import meant
 
-TUNING, JUDGED = (0, 1, 2), (100, 101, 102)  # the seeds to choose numbers with, and those to be judged by
+TUNING, FIRST_JUDGED = (0, 1, 2), 100  # the seeds to choose numbers with, and the first of those that judge
 FIXED = ["trainer.threads=1"]
 MEASURES = ("proofs", "gan_lab")  # where a measure may lie
-TRAINING = ("gan_lab.launch", "proofs.job")  # what every proof runs, whatever its parts
+TRAINING = ("gan_lab.launch.launch", "proofs.job")  # what every proof runs, whatever its parts
 FREE = {"seed", "run", "trust", "proof", "hydra"}  # what a control may not touch
 
 
@@ -43,6 +43,11 @@ class Claim:
         self.sides = {"claim": self.config, "control": self.control}
         self.config_hash, self.code_hash = self.hash_config(), self.hash_code()
 
+    @property
+    def judged(self) -> list[int]:
+        """The seeds that judge it."""
+        return judged(self.proof.seeds)
+
     def words(self, role: str) -> list[str]:
         """The settings of the claim or of its control, as they are typed; the seed comes behind them."""
         return [f"experiment=proof/{self.name}", *FIXED, *([self.proof.control] if role == "control" else [])]
@@ -53,7 +58,9 @@ class Claim:
 
     def hash_config(self) -> str:
         """Of all settings of claim and control, the threshold and the measure; not of seed, place and wording."""
-        rules = {name: value for name, value in self.config["proof"].items() if name not in ("claim", "source")}
+        rules = {
+            name: value for name, value in self.config["proof"].items() if name not in ("claim", "source", "seeds")
+        }
         whole = [settings(self.config), settings(self.control), rules]
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -83,13 +90,20 @@ class Claim:
             )
 
 
+def judged(seeds: int) -> list[int]:
+    """So many seeds that judge."""
+    return list(range(FIRST_JUDGED, FIRST_JUDGED + seeds))
+
+
 def names(repository: Repository) -> list[str]:
     return sorted(file.stem for file in repository.claims.glob("*.yaml"))
 
 
 def settings(config: dict[str, Any]) -> dict[str, Any]:
-    """What trains: all but the seed, the place and the claim itself."""
-    return {name: value for name, value in config.items() if name not in ("seed", "run", "proof")}
+    """What trains: all but the seed, the place and the claim itself; of an experiment in stages each of them."""
+    own = {name: value for name, value in config.items() if name not in ("seed", "run", "proof", "stages")}
+    stages = {name: settings(stage["config"]) for name, stage in config["stages"].items()}
+    return own | ({"stages": stages} if stages else {})
 
 
 def one_override(control: str) -> str:

@@ -9,14 +9,14 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from gan_lab.datasets.base import chosen, in_play
-from gan_lab.evaluation import labelled, reference_of
-from gan_lab.metrics import Seen, look
+from gan_lab.metrics import Features, look
 from gan_lab.metrics.classes import label_accuracy, purity
 from gan_lab.metrics.classifier import Classifier, classifier
+from gan_lab.metrics.features import bytes_of
 from gan_lab.metrics.frechet import frechet_distance
 from gan_lab.metrics.neighbours import density_coverage
-from gan_lab.metrics.seen import bytes_of
-from gan_lab.run import Run
+from gan_lab.runs.evaluation import labelled, reference_of
+from gan_lab.runs.run import Run
 
 SAMPLES, STACKED = 2000, 26_000
 FIRST_SEED = 20_000_000  # of latents that neither training nor its pictures have seen
@@ -60,7 +60,7 @@ def spelled_modes(run: Run, judge: Classifier) -> float:
     digits = run.dataset.digits.tensors()["image"].flatten(1).float()  # [M, H * W]
     reach = torch.cdist(digits, digits).fill_diagonal_(torch.inf).amin(dim=1).quantile(0.99) * NEAR
     found = set()
-    for part in bytes_of(run.generate(run.latents(range(FIRST_SEED, FIRST_SEED + STACKED)))).split(1000):
+    for part in bytes_of(run.generate(run.rows(range(FIRST_SEED, FIRST_SEED + STACKED)))).split(1000):
         colours = part.flatten(0, 1)[:, None]  # [3 * n, 1, H, W]
         near = torch.cdist(colours.flatten(1).float(), digits).amin(dim=1) <= reach
         read = judge(colours)[1].argmax(dim=1).view(-1, 3) @ torch.tensor([100, 10, 1])
@@ -71,9 +71,8 @@ def spelled_modes(run: Run, judge: Classifier) -> float:
 def obeyed(run: Run, judge: Classifier) -> float:
     """The share of samples that are of the class that they were told to be, each class as often as any other."""
     asked = torch.arange(SAMPLES) % run.dataset.num_classes
-    latents = run.latents(range(FIRST_SEED, FIRST_SEED + SAMPLES))
-    latents = run.game.asked(latents, torch.nn.functional.one_hot(asked, run.dataset.num_classes))
-    said = torch.cat([judge(part)[1] for part in bytes_of(run.generate(latents)).split(500)])
+    rows = run.rows(range(FIRST_SEED, FIRST_SEED + SAMPLES)).changed(label=asked)
+    said = torch.cat([judge(part)[1] for part in bytes_of(run.generate(rows)).split(500)])
     return label_accuracy(said, asked)
 
 
@@ -131,14 +130,14 @@ def code_meaning(run: Run, judge: Classifier) -> float:
     that a continuous code goes along with slant or thickness: absolute rank correlation among samples of one value, by
     the mean over values.
     """
-    latents = run.latents(range(FIRST_SEED, FIRST_SEED + SAMPLES))
+    rows = run.rows(range(FIRST_SEED, FIRST_SEED + SAMPLES))
     values = torch.arange(SAMPLES) % run.game.codes[0]
     for value in range(run.game.codes[0]):
-        latents[values == value] = run.coded(latents[values == value], {0: value})
-    images = run.generate(latents)
+        rows["code"][values == value] = run.with_part(rows.at(values == value), "code", "0", value)["code"]
+    images = run.generate(rows)
     said = torch.cat([judge(part)[1] for part in bytes_of(images).split(500)])
     pure, named = purity(said, values)
-    codes = [latents[:, run.game.latent_dim + first] for first in run.game.bounds[1:-1]]
+    codes = [rows["code"][:, first] for first in run.game.bounds[1:-1]]
     strokes = (slant(images), thickness(images))
     along = max(
         abs(sum(spearman(code[values == v], stroke[values == v]) for v in range(run.game.codes[0]))) / run.game.codes[0]
@@ -179,7 +178,7 @@ def levels_help(run: Run, judge: Classifier) -> float:
     Frechet distances in the judge's features, at the level's size, which is enlarged to that of the data to be looked
     at: of samples as they are below the level, made twice as large, over that of what the level makes of them.
     """
-    latents = run.latents(range(FIRST_SEED, FIRST_SEED + SAMPLES))
+    latents = run.rows(range(FIRST_SEED, FIRST_SEED + SAMPLES))["latent"]
     stages = [torch.cat(parts) for parts in zip(*map(run.game.generator.stages, latents.split(500)), strict=True)]
     real = torch.cat([*unseen(run)]).float() / 127.5 - 1
     full, least = real.shape[2:], float("inf")
@@ -196,13 +195,13 @@ def large(images: Tensor, size: torch.Size) -> Tensor:
     return interpolate(images.clamp(-1, 1), size=tuple(size), mode="bilinear", align_corners=False)
 
 
-def seen(run: Run, judge: Classifier) -> Seen:
+def seen(run: Run, judge: Classifier) -> Features:
     return look(judge, pictures(run))
 
 
 def pictures(run: Run) -> Iterator[Tensor]:
     """New samples of the averaged weights as bytes, some at a time."""
-    yield from bytes_of(run.generate(run.latents(range(FIRST_SEED, FIRST_SEED + SAMPLES)))).split(500)
+    yield from bytes_of(run.generate(run.rows(range(FIRST_SEED, FIRST_SEED + SAMPLES)))).split(500)
 
 
 def unseen(run: Run) -> Iterator[Tensor]:

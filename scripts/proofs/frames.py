@@ -5,8 +5,8 @@ from proofs.translation import made_of, parts, unseen
 from torch import Tensor
 
 from gan_lab.datasets.base import chosen
-from gan_lab.evaluation import reference_of
-from gan_lab.run import Run
+from gan_lab.runs.evaluation import reference_of
+from gan_lab.runs.run import Run
 
 CLIPS, AHEAD = 100, 20  # frames that are predicted from predicted ones
 LEAST_DETAIL = 0.8  # of the true frames'

@@ -11,12 +11,12 @@ from types import ModuleType
 
 from proofs.task import RESULT, Task
 
-from gan_lab import launch
 from gan_lab.errors import ConfigError, DivergedError, GanLabError
+from gan_lab.launch import launch
 from gan_lab.metrics import Extractor
 from gan_lab.metrics.classifier import Classifier
 from gan_lab.models import Game
-from gan_lab.run import Run
+from gan_lab.runs.run import Run
 
 
 @dataclass

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from proofs.claim import JUDGED, TUNING, Claim
+from proofs.claim import TUNING, Claim
 from proofs.repository import Repository
 
 from gan_lab.errors import ConfigError
@@ -38,12 +38,13 @@ class Ledger:
     def plan(self, claim: Claim, seeds: list[int]) -> Plan:
         """What is to be done for these seeds.
 
-        Seeds 0 to 2 tune and 100 to 102 judge. A judgement needs what git holds; one of the same configuration and
-        code stands and is not repeated; after a change there may be another, which counts as another attempt.
+        Seeds 0 to 2 tune; from 100 on three judge, or as many as the claim says. A judgement needs what git holds; one
+        of the same configuration and code stands and is not repeated; after a change there may be another, which counts
+        as another attempt.
         """
-        unknown = [seed for seed in seeds if seed not in TUNING + JUDGED]
-        if unknown or {*seeds} & {*TUNING} and {*seeds} & {*JUDGED}:
-            raise ConfigError(f"seeds {seeds}: tune on {list(TUNING)}, or judge on {list(JUDGED)}.")
+        unknown = [seed for seed in seeds if seed not in (*TUNING, *claim.judged)]
+        if unknown or {*seeds} & {*TUNING} and {*seeds} & {*claim.judged}:
+            raise ConfigError(f"seeds {seeds}: tune {claim.name} on {list(TUNING)}, or judge on {claim.judged}.")
         hashes = {"config": claim.config_hash, "code": claim.code_hash}
         same = [line for line in self.of(claim.name) if line | hashes == line and line["seed"] in [None, *seeds]]
         known = [line for line in same if line["event"] == MEASURED]

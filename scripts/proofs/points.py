@@ -5,7 +5,7 @@ import csv
 import torch
 
 from gan_lab.datasets.points import density
-from gan_lab.run import Run
+from gan_lab.runs.run import Run
 
 SAMPLES = 10_000
 FIRST_SEED = 20_000_000  # of latents that neither training nor its pictures have seen
@@ -31,7 +31,7 @@ def exact(run: Run) -> dict[str, float]:
 
 
 def samples(run: Run) -> torch.Tensor:
-    return run.generate(run.latents(range(FIRST_SEED, FIRST_SEED + SAMPLES)), batch_size=1000)
+    return run.generate(run.rows(range(FIRST_SEED, FIRST_SEED + SAMPLES)), batch_size=1000)
 
 
 def equilibrium(run: Run) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 from gan_lab.errors import ConfigError
 
-GENERATED = (":!docs/proofs.jsonl", ":!docs/proofs.md")  # what proving itself writes
+GENERATED = (":!docs/proofs.jsonl", ":!docs/proofs.md", ":!docs/prints.jsonl")  # what proving itself writes
 
 
 class Repository:

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from gan_lab.datasets.base import chosen, in_play
-from gan_lab.evaluation import labelled, materials, reference_of
 from gan_lab.metrics import look
 from gan_lab.metrics.classifier import Classifier, classifier
+from gan_lab.metrics.features import bytes_of
 from gan_lab.metrics.frechet import frechet_distance
-from gan_lab.metrics.seen import bytes_of
-from gan_lab.run import Run
+from gan_lab.runs.evaluation import labelled, materials, reference_of
+from gan_lab.runs.run import Run
 
 MOST = 2000  # pictures
 MOST_FAR, MOST_AWAY = 1.25, 0.0873  # the latter is 1.15 times what L1 alone leaves, 0.0759 on seed 0
@@ -60,7 +60,7 @@ def unseen(run: Run) -> tuple[Tensor, Tensor]:
     """Sources and images that the run was not trained on, each [N, C, H, W] in [-1, 1]."""
     reference, _ = reference_of(run.config, run.dataset, say=lambda line: None)
     image = in_play(reference.plain(chosen(len(reference), MOST))["image"])
-    return materials(run.game, reference, range(MOST)), image
+    return materials(run.game, reference, range(MOST))["source"], image
 
 
 def made_of(run: Run, source: Tensor) -> Tensor:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from gan_lab.config import BasicLauncher, JobReturn, Stop, current_job
+from gan_lab.config.compose import BasicLauncher, JobReturn, Stop, current_job
 from gan_lab.errors import ConfigError
-from gan_lab.sweep import read_or_told, table
+from gan_lab.launch.sweep import read_or_reported, table
 
 
 class Local(BasicLauncher):
@@ -24,12 +24,12 @@ class Local(BasicLauncher):
         jobs, place = [run.return_value for run in runs], Path(self.config.hydra.sweep.dir)
 
         # Then run them all
-        from gan_lab import pool
+        from gan_lab.launch import pool
 
         received = pool.run(jobs, self.jobs, place)
         if received:
             table(place)
             raise Stop(code=128 + received)
         for run, job in zip(runs, jobs, strict=True):
-            run.return_value = read_or_told(job.run_dir)
+            run.return_value = read_or_reported(job.run_dir)
         return runs

@@ -1,0 +1,1 @@
+"""Processes: one run on several devices, and many runs side by side."""

@@ -1,0 +1,1 @@
+"""Finished or running experiments, opened, judged and compared."""

@@ -1,0 +1,1 @@
+"""The loop and those who watch it."""
