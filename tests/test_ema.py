@@ -150,8 +150,11 @@ def test_a_spectral_norm_keeps_its_vectors_as_they_are_in_the_average():
     generator = nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4)))
     game = game_of(generator)
     ema = Ema(game, half_life_images=100)
+    before = {name: buffer.clone() for name, buffer in game.generator.named_buffers()}
+    nn.init.normal_(game.generator[0].parametrizations.weight.original, std=3.0)
     for _ in range(3):
         game.generator(torch.randn(4, 4))
+    assert not any(torch.equal(buffer, before[name]) for name, buffer in game.generator.named_buffers())
     ema.update(game, 8, 8, BATCH)
     state = ema.networks.state_dict()
     ema.networks["generator"](torch.randn(4, 4))
