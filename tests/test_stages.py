@@ -3,6 +3,8 @@
 import json
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,6 +134,24 @@ def test_cut_in_its_second_stage_it_goes_on_there_and_ends_in_the_same_bits(
     assert f"Training 2 of 3 stages: first (from step {step} to 4), second (3 steps)" in out and "0-eyes" not in out
     assert [ends(place / stage) for stage in STAGES] == [ends(whole / stage) for stage in STAGES]
     assert main(["resume", str(place)]) == 0 and "All 3 stages are finished" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+def test_killed_in_its_second_stage_it_goes_on_there_and_ends_in_the_same_bits(conf, whole, tmp_path):
+    place = tmp_path / "experiment"
+    program = (
+        "import os, signal, sys; from gan_lab.cli import main; from gan_lab.training.observers import Saver\n"
+        "tell = Saver.tell\n"
+        "def killed(saver, trainer):\n"
+        "    tell(saver, trainer)\n"
+        "    if saver.folder.parent.name == '1-first': os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Saver.tell = killed; sys.exit(main(sys.argv[1:]))\n"
+    )
+    words = ["train", "experiment=steps", "--config-dir", conf, f"hydra.run.dir={place}"]
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL and not (place / "2-second").exists()
+    assert main(["resume", str(place)]) == 0
+    assert [ends(place / stage) for stage in STAGES] == [ends(whole / stage) for stage in STAGES]
 
 
 def test_a_stage_that_ended_before_its_first_checkpoint_begins_again(conf, whole, tmp_path, monkeypatch):

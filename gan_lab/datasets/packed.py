@@ -22,6 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gan_lab.errors import DISK_IS_FULL, ResourceError
+from gan_lab.storage.files import user_cache
 
 FORMAT, LENGTH = 2, struct.Struct("<QI")  # of the manifest, and its checksum
 BLOCK = 1 << 24  # bytes under one checksum
@@ -146,7 +147,7 @@ def directory(cache: str) -> Path:
     """Where packs lie: the directory that the setting names, or the user's cache directory."""
     if is_path(cache):
         return Path(cache).expanduser().resolve()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().resolve() / "gan-lab"
+    return user_cache()
 
 
 def is_path(cache: str) -> bool:

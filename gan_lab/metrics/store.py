@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gan_lab.errors import ResourceError
+from gan_lab.storage.files import user_cache
 
 FORMAT = 2  # raised when what the files hold changes
 CHECKSUM = hashlib.sha256().digest_size  # bytes before the content, of it and of the name
@@ -22,7 +23,7 @@ CHECKSUM = hashlib.sha256().digest_size  # bytes before the content, of it and o
 
 def place() -> Path:
     """Where judges and reference statistics lie; everything in it may be deleted at any time."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().resolve() / "gan-lab" / "metrics"
+    return user_cache() / "metrics"
 
 
 def digest(*parts: Tensor | str | int) -> str:

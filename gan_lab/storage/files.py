@@ -27,6 +27,11 @@ NAME_BYTES, PATH_BYTES = 255, 4095  # that file systems take
 KEPT_ASIDE = {".hydra", ".git"}  # where no run lies
 
 
+def user_cache() -> Path:
+    """gan-lab's directory among the user's caches: packs, judges, statistics; all in it may be deleted at any time."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().resolve() / "gan-lab"
+
+
 def place(word: str | Path) -> Path:
     """The path that a word names, with `~` written out; ConfigError for one that no file can have."""
     try:
