@@ -37,6 +37,18 @@ TINY = {
     "trainer.samples": 4,
 }
 WIDTH = 8
+SMALL_GENERATOR = '''\
+class Generator(nn.Module):
+    """Latents [N, latent_dim] to images [N, channels, image_size, image_size]."""
+
+    def __init__(self, latent_dim: int, channels: int, image_size: int):
+        super().__init__()
+        self.shape = (channels, image_size, image_size)
+        self.layer = nn.Linear(latent_dim, channels * image_size**2)
+
+    def forward(self, latent):
+        return self.layer(latent).tanh().view(-1, *self.shape)
+'''  # for modules that a test writes
 
 
 def names(group: str) -> list[str]:

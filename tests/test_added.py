@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import SMALL_GENERATOR
 
 import gan_lab
 import gan_lab.models
@@ -29,21 +30,7 @@ class Added(GAN):
         """
         return Rows(image=pale * self.generator(rows["latent"]))
 ''',
-    "gan_lab/networks/added.py": '''
-from torch import nn
-
-
-class Generator(nn.Module):
-    """Latents [N, latent_dim] to images [N, channels, image_size, image_size]."""
-
-    def __init__(self, latent_dim: int, channels: int, image_size: int):
-        super().__init__()
-        self.shape = (channels, image_size, image_size)
-        self.layer = nn.Linear(latent_dim, channels * image_size**2)
-
-    def forward(self, latent):
-        return self.layer(latent).tanh().view(-1, *self.shape)
-''',
+    "gan_lab/networks/added.py": f"from torch import nn\n\n\n{SMALL_GENERATOR}",
     "gan_lab/losses/added.py": '''
 from gan_lab.losses.base import Objective, Penalty, View
 

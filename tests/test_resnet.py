@@ -380,6 +380,15 @@ def test_r3gan_is_told_as_in_its_code():
             network(x)
 
 
+def test_a_told_r3gan_of_an_older_version_is_opened():
+    """Its checkpoints call `with_condition` `told`."""
+    one, other = (r3gan.Generator(6, 1, 16, width=8, num_conditions=3) for _ in range(2))
+    old = {name.replace("with_condition.", "told."): value for name, value in one.state_dict().items()}
+    assert old.keys() != one.state_dict().keys()
+    nn.Sequential(other).load_state_dict({f"0.{name}": value for name, value in old.items()})
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+
+
 @pytest.mark.parametrize(("classes", "counts"), [(0, (20_732_160, 20_683_776)), (10, (20_781_952, 21_280_512))])
 def test_r3gan_has_as_many_weights_as_its_official_code(classes, counts):
     """Counted of brownvc/R3GAN's own Networks.py with the numbers of --preset=CIFAR10, without and with --cond=1."""

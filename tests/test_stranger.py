@@ -3,25 +3,18 @@
 import json
 
 import pytest
+from helpers import SMALL_GENERATOR
 
 from gan_lab import cli
 
-PACKAGE = """
+PACKAGE = f"""
 import torch
 from torch import nn
 from gan_lab.losses import Objective
 from gan_lab.models import GAN
 
 
-class Generator(nn.Module):
-    def __init__(self, latent_dim: int, channels: int, image_size: int):
-        super().__init__()
-        self.shape = (channels, image_size, image_size)
-        self.layer = nn.Linear(latent_dim, channels * image_size**2)
-
-    def forward(self, latent):
-        return self.layer(latent).tanh().view(-1, *self.shape)
-
+{SMALL_GENERATOR}
 
 class Absolute(Objective):
     def critic_loss(self, real, fake, noise):

@@ -15,15 +15,7 @@ from gan_lab.config.settings import judges
 from gan_lab.datasets import Dataset
 from gan_lab.datasets.base import chosen, in_play
 from gan_lab.errors import ConfigError, DataError
-from gan_lab.metrics import (
-    Extractor,
-    Features,
-    Figure,
-    Protocol,
-    cheap_names,
-    judge,
-    look,
-)
+from gan_lab.metrics import Extractor, Features, Figure, Protocol, cheap_names, judge, look
 from gan_lab.metrics import features as extracted
 from gan_lab.metrics.classes import label_accuracy, purity
 from gan_lab.metrics.classifier import classifier

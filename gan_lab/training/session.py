@@ -53,8 +53,10 @@ def play(
     origin = here["trainer"]["init_from"]
     remembered, seconds = pick_up(trainer, settings, run_dir, say) if resume else set_out(trainer, origin, say)
     say(opening(config, settings, trainer, seconds), flush=True)
-    kind = Observers if world.first else Ranks
-    observers = kind(config, settings, trainer, dataset, run_dir, overrides)
+    if world.first:
+        observers = Observers(config, settings, trainer, dataset, run_dir, overrides)
+    else:
+        observers = Ranks(settings, trainer, run_dir)
     with ended_well(observers, trainer, settings) as received:
         observers.begin(trainer, remembered)
         observers.watch.attend(trainer, observers.all)
@@ -115,15 +117,7 @@ class Ranks:
 
     judging_share = 0.0
 
-    def __init__(
-        self,
-        config: dict,
-        settings: TrainerSettings,
-        trainer: Trainer,
-        dataset: Dataset,
-        run_dir: Path,
-        overrides: Sequence,
-    ):
+    def __init__(self, settings: TrainerSettings, trainer: Trainer, run_dir: Path):
         self.settings, self.summary = settings, {}
         self.saver = self.saver_of(trainer, run_dir, None)
         self.watch = Watch(self.saver.folder, settings.on_divergence, symptoms=(), say=lambda *_: None)

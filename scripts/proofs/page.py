@@ -19,8 +19,9 @@ once; 103 and 104, too, where five figures stand. *Shown*: on all of them the cl
 and on each seed claim and control lie at least a tenth of the threshold apart. *Margin*: the worst claim against the
 best control, as a share of the threshold, and what of it lies on either side of the threshold. *Behaviour*: losses,
 gradients and samples of the first rounds ([prints.jsonl](prints.jsonl)) are equal within a thousandth from the first
-commit to the second one: code that moved and behaves as before needs no other judgement. Figures stand in the order of
-the seeds, each of the last attempt; where a network judges, a second one of another architecture and seed judges beside
+commit to the second one: the code moved, and behaves as before. Judgements from before the first one are of other
+prints, which were not taken; `make proofs` itself goes by the code alone. Figures stand in the order of the seeds, each
+of the last attempt; where a network judges, a second one of another architecture and seed judges beside
 it. Neither takes part in a game. Minutes are those of one seed with its control, on the machine that judged; the size
 of a proof is counted in seconds of one thread.
 """
