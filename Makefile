@@ -26,7 +26,7 @@ HAS_TORCH = 'import importlib.util, sys; sys.exit(not importlib.util.find_spec("
 CPU_FAILED = "There may be no CPU build for this system: leave out CPU=1, or name another index: TORCH_INDEX=URL"
 SIZE = "PyTorch for Linux brings CUDA: about 3 GB to download, 6 GB on disk. Without an NVIDIA GPU, stop and add CPU=1."
 
-.PHONY: help setup setup-dev environment torch demo test check bench proofs mutants soak clean
+.PHONY: help setup setup-dev environment torch demo test slow check bench gpu proofs mutants soak clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -34,11 +34,14 @@ help: ## this list
 setup: environment torch ## install gan-lab and what it needs; CPU=1: without CUDA
 	@$(call installed,base) || { $(call install,gan-lab,--editable .) && $(call note,base); }
 
-demo: setup ## train a small DCGAN on handwritten digits, in one to three minutes
+demo: setup ## train a small DCGAN on handwritten digits, in 75 seconds
 	@$(PY) -m gan_lab train $(ARGS)
 
-test: setup-dev ## run the tests
+test: setup-dev ## run the tests, but for those that take long
 	@$(PY) -m pytest --numprocesses auto --maxprocesses 8 $(ARGS)
+
+slow: setup-dev ## run the tests that take long: sweeps that are killed, ranks, every cell
+	@$(PY) -m pytest --numprocesses auto --maxprocesses 8 -m 'slow and not gpu' $(ARGS)
 
 check: setup-dev ## lint, format and the direction of imports, in seconds
 	@$(PY) -m ruff check .
@@ -48,6 +51,9 @@ check: setup-dev ## lint, format and the direction of imports, in seconds
 bench: setup ## measure the speed beside a textbook loop; ARGS=--quick for a shorter look
 	@$(PY) scripts/bench.py $(ARGS)
 	@$(PY) scripts/bench_data.py
+
+gpu: setup-dev ## show on a GPU what only a GPU can show, in nine minutes; ARGS=--rehearse on a CPU
+	@$(PY) scripts/gpu.py $(ARGS)
 
 proofs: setup ## judge each claim of conf/experiment/proof that is new or has changed, beside its control
 	@$(PY) scripts/prove.py --all --judge $(ARGS)

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -37,8 +37,6 @@ from gan_lab.training.observers import Reporter, Teller
 from gan_lab.training.trainer import Trainer
 from gan_lab.training.watch import Diversity, Watch
 
-LARGEST_OVERHEAD = 0.05  # of gan-lab's loop over its bare steps
-
 
 @dataclass
 class Work:
@@ -49,7 +47,9 @@ class Work:
     image_size: int
     channels: int
     steps: int
-    target: float  # gan-lab must be this many times as fast as the textbook loop, on a CPU
+    target: float  # gan-lab must be this many times as fast as the textbook loop
+    float32: float = 1.0  # and so many times where it, too, computes in float32
+    overhead: float = 0.05  # what gan-lab's loop may cost over its bare steps
     textbook_workers: int = 0  # of the DataLoader, as the well-known script of this game has them
     batch_size: int = 64
     overrides: tuple[str, ...] = ()
@@ -64,14 +64,27 @@ TRANSLATION = {"channels": 3, "target": 1.3}
 PIX2PIX = TRANSLATION | {"overrides": (REUSED,)}
 CYCLEGAN = TRANSLATION | {"overrides": (REUSED, "loss=least_squares")}
 WORKS = {
-    "gan28": Work("gan", images=60_000, image_size=28, channels=1, steps=100, target=2.0),
-    "dcgan32": Work("dcgan", images=50_000, image_size=32, channels=3, steps=20, target=2.2),
-    "dcgan64": Work("dcgan", images=10_000, image_size=64, channels=3, steps=10, target=1.6, textbook_workers=2),
+    "gan28": Work("gan", images=60_000, image_size=28, channels=1, steps=100, target=2.0, float32=2.0, overhead=0.1),
+    "dcgan32": Work("dcgan", images=50_000, image_size=32, channels=3, steps=20, target=2.2, float32=2.4),
+    "dcgan64": Work("dcgan", 10_000, 64, channels=3, steps=10, target=1.6, float32=1.15, textbook_workers=2),
     "pix2pix128-1": Work("pix2pix", images=400, image_size=128, steps=8, batch_size=1, **PIX2PIX),
     "pix2pix128-8": Work("pix2pix", images=400, image_size=128, steps=2, batch_size=8, **PIX2PIX),
     "cyclegan64-1": Work("cyclegan", 400, 64, steps=4, batch_size=1, **CYCLEGAN),
     "cyclegan64-8": Work("cyclegan", 400, 64, steps=1, batch_size=8, **CYCLEGAN),
 }
+GPU_WORKS = {  # on a GPU, where small networks wait for the host and large batches do not
+    "gan28": Work("gan", 60_000, 28, 1, steps=200, target=3.0, overhead=0.1, textbook_workers=4),
+    "gan28-512": Work("gan", 60_000, 28, 1, 100, target=1.0, overhead=0.1, textbook_workers=4, batch_size=512),
+    "dcgan32": Work("dcgan", 50_000, 32, 3, steps=100, target=3.0, textbook_workers=4),
+    "dcgan64": Work("dcgan", 10_000, 64, 3, steps=100, target=6.0, textbook_workers=4),
+    "dcgan64-512": Work("dcgan", 10_000, 64, 3, steps=20, target=1.0, textbook_workers=4, batch_size=512),
+    "resnet32": Work("resnet", 50_000, 32, 3, steps=50, target=1.0, textbook_workers=4),
+    "cyclegan128": Work("cyclegan", 400, 128, steps=20, batch_size=1, textbook_workers=4, **CYCLEGAN),
+}
+
+
+WORKS_THERE = GPU_WORKS if torch.cuda.is_available() else WORKS  # those of this machine
+PEAK_SIZE, PEAK_TIMES = 8192, 20  # of the matrices by which a GPU's peak is taken
 
 
 # The contenders: each makes a function that takes a number of steps and says by how many seconds it took too few:
@@ -86,32 +99,54 @@ def textbook(work: Work) -> Callable[[int], float]:
     return repeated(steps(work, build_game(config).to(device), endless(textbook_loader(work)), device))
 
 
+def textbook_resident(work: Work) -> Callable[[int], float]:
+    """The same loop, fed from images that lie on the device as floats: what is left is the loop itself."""
+    config = configuration(work)
+    device = machine.device_of(TrainerSettings(**config["trainer"]))
+    steps = {"pix2pix": textbook_pix2pix, "cyclegan": textbook_cyclegan}.get(work.model, textbook_gan)
+    return repeated(steps(work, build_game(config).to(device), resident_batches(work, device), device))
+
+
+def resident_batches(work: Work, device) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of (picture, picture) or (source, picture), in another order in every epoch."""
+    arrays = [pixels(work.images, work.image_size, work.channels, seed) for seed in range(1 + work.translates)]
+    images, *sources = (torch.from_numpy(a).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1 for a in arrays)
+    first = sources[0] if sources else images
+    while True:
+        order = torch.randperm(len(images), device=device)
+        for rows in order.split(work.batch_size)[: len(images) // work.batch_size]:
+            yield first[rows], images[rows]
+
+
 def textbook_loader(work: Work) -> torch.utils.data.DataLoader:
     """Batches of (picture, label), or where pictures are translated of (source, picture)."""
+    arrays = [pixels(work.images, work.image_size, work.channels, seed) for seed in range(1 + work.translates)]
+    return loader_of(*arrays, batch_size=work.batch_size, workers=work.textbook_workers)
+
+
+def loader_of(
+    arrays: np.ndarray, sources: np.ndarray | None = None, *, batch_size: int, workers: int = 0
+) -> torch.utils.data.DataLoader:
+    """Pictures [N, H, W, C] as tutorials load them: one by one, as PIL images, through torchvision's transforms."""
     from PIL import Image
     from torchvision import transforms
 
-    class Pictures(torch.utils.data.Dataset):
-        def __init__(self, arrays, sources, transform):
-            self.arrays, self.sources, self.transform = arrays, sources, transform
+    statistics = ((0.5,) * arrays.shape[-1],) * 2
+    transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(*statistics)])
 
+    class Pictures(torch.utils.data.Dataset):
         def __len__(self):
-            return len(self.arrays)
+            return len(arrays)
 
         def __getitem__(self, i):
-            if self.sources is None:
-                return self.opened(self.arrays, i), 0
-            return self.opened(self.sources, i), self.opened(self.arrays, i)
+            picture = self.opened(arrays, i)
+            return (picture, 0) if sources is None else (self.opened(sources, i), picture)
 
-        def opened(self, arrays, i):
-            return self.transform(Image.fromarray(arrays[i].squeeze()))
+        def opened(self, pictures, i):
+            return transform(Image.fromarray(pictures[i].squeeze()))
 
-    statistics = ((0.5,) * work.channels,) * 2
-    transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(*statistics)])
-    arrays = [pixels(work.images, work.image_size, work.channels, seed) for seed in range(1 + work.translates)]
-    pictures = Pictures(arrays[0], arrays[1] if work.translates else None, transform)
     return torch.utils.data.DataLoader(
-        pictures, batch_size=work.batch_size, shuffle=True, drop_last=True, num_workers=work.textbook_workers
+        Pictures(), batch_size=batch_size, shuffle=True, drop_last=True, num_workers=workers
     )
 
 
@@ -341,6 +376,7 @@ class Clocked:
 
 CONTENDERS = {
     "textbook": textbook,
+    **({"textbook, resident data": textbook_resident} if torch.cuda.is_available() else {}),
     "gan-lab": loop,
     f"gan-lab, {REUSED}": lambda work: loop(work, REUSED),
     "bare steps": bare,
@@ -409,12 +445,12 @@ def repeated(step: Callable) -> Callable[[int], float]:
 # The processes
 
 
-def work_on(contender: str, name: str) -> None:
+def work_on(contender: str, name: str, words: list[str]) -> None:
     """What a contender's process does: build, warm up, then take steps and print the seconds for each line it reads."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what the loop says on the screen
-    work = WORKS[name]
-    steps = CONTENDERS[contender](work)
+    work = WORKS_THERE[name]
+    steps = CONTENDERS[contender](replace(work, overrides=(*work.overrides, *words)))
     steps(work.steps)
     answers.write("ready\n")
     answers.flush()
@@ -422,8 +458,9 @@ def work_on(contender: str, name: str) -> None:
         wait_for_device()
         started = time.perf_counter()
         due = steps(work.steps)
+        host = time.perf_counter() - started
         wait_for_device()
-        answers.write(f"{time.perf_counter() - started + due}\n")
+        answers.write(f"{time.perf_counter() - started + due} {host}\n")
         answers.flush()
 
 
@@ -435,16 +472,17 @@ def wait_for_device() -> None:
 class Process:
     """A contender in a process of its own."""
 
-    def __init__(self, contender: str, name: str):
-        words = [sys.executable, __file__, "--worker", contender, name]
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, contender: str, name: str, words: list[str]):
+        command = [sys.executable, __file__, "--worker", contender, name, *words]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.contender = contender
-        self.answer()
 
-    def seconds(self) -> float:
+    def seconds(self) -> tuple[float, float]:
+        """The seconds of one turn, and those after which the host was through with it."""
         self.process.stdin.write("\n")
         self.process.stdin.flush()
-        return float(self.answer())
+        one, host = self.answer().split()
+        return float(one), float(host)
 
     def answer(self) -> str:
         line = self.process.stdout.readline()
@@ -457,16 +495,27 @@ class Process:
         self.process.wait()
 
 
-def measure(name: str, repetitions: int) -> list[dict]:
+def measure(name: str, repetitions: int, words: list[str]) -> list[dict]:
     """A row for each contender of one work."""
     print(f"{name}: ", end="", file=sys.stderr, flush=True)
-    work = WORKS[name]
+    work = WORKS_THERE[name]
     doubled = f"gan-lab, {REUSED}" if REUSED in work.overrides else None
-    processes = [Process(contender, name) for contender in CONTENDERS if contender != doubled]
-    seconds = {process.contender: [] for process in processes}
+    chosen = [contender for contender in CONTENDERS if contender != doubled]
+    if torch.cuda.is_available():  # there are cores enough to start side by side
+        processes = [Process(contender, name, words) for contender in chosen]
+        for process in processes:
+            process.answer()
+    else:
+        processes = []
+        for contender in chosen:
+            processes.append(Process(contender, name, words))
+            processes[-1].answer()
+    seconds, hosts = ({process.contender: [] for process in processes} for _ in range(2))
     for _ in range(repetitions):
         for process in processes:
-            seconds[process.contender].append(process.seconds())
+            one, host = process.seconds()
+            seconds[process.contender].append(one)
+            hosts[process.contender].append(host)
         print(".", end="", file=sys.stderr, flush=True)
     for process in processes:
         process.end()
@@ -481,8 +530,10 @@ def measure(name: str, repetitions: int) -> list[dict]:
     for contender, times in seconds.items():
         row = {"work": name, "contender": contender, "images_per_second": images / median(times)}
         row |= {"ratio": ratio("textbook", contender), "seconds": times}
+        row |= {"host_ms": 1000 * median(hosts[contender]) / work.steps}
         if contender == "gan-lab":
-            row |= {"target": work.target, "overhead": ratio("gan-lab", "bare steps") - 1}
+            row |= {"target": work.float32 if in_float32(words) else work.target}
+            row |= {"overhead": ratio("gan-lab", "bare steps") - 1, "largest_overhead": work.overhead}
         rows.append(row)
     return rows
 
@@ -490,12 +541,19 @@ def measure(name: str, repetitions: int) -> list[dict]:
 # The report
 
 
-def this_machine() -> dict:
+def in_float32(words: list[str]) -> bool:
+    """Whether gan-lab computes in float32 here, as the textbook does."""
+    settings = TrainerSettings(**compose(words)["trainer"])
+    return machine.precision(settings, machine.device_of(settings)) is None
+
+
+def this_machine(words: list[str]) -> dict:
     """What the figures hold for."""
-    settings = TrainerSettings()
+    settings = TrainerSettings(**compose(words)["trainer"])
     device = machine.device_of(settings)
-    return {
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else cpu_name(),
+    facts = {"device": torch.cuda.get_device_name(), "peak": f"{peak():.0f} TFLOP/s"} if device.type == "cuda" else {}
+    return facts | {
+        "processor": f"{cpu_name()} ({', '.join(features()) or 'no half precision'})",
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "load before": round(os.getloadavg()[0], 1),  # above 0.3 or so, something else is running too
@@ -512,6 +570,40 @@ def cpu_name() -> str:
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
 
 
+def features() -> list[str]:
+    """What a processor has for half precision and wide vectors."""
+    info = Path("/proc/cpuinfo")
+    flags = set(info.read_text().partition("flags")[2].partition("\n")[0].split()) if info.exists() else set()
+    return [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_fp16") if name in flags]
+
+
+def peak() -> float:
+    """The TFLOP/s at which a GPU multiplies large matrices in bfloat16."""
+    a, b = (torch.randn(PEAK_SIZE, PEAK_SIZE, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    for _ in range(3):
+        a @ b
+    wait_for_device()
+    started = time.perf_counter()
+    for _ in range(PEAK_TIMES):
+        a @ b
+    wait_for_device()
+    return 2 * PEAK_SIZE**3 * PEAK_TIMES / (time.perf_counter() - started) / 1e12
+
+
+def flops_per_image(name: str, images: int = 8) -> float:
+    """Of the second of two rounds, with all its turns, on a CPU."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    work = WORKS_THERE[name]
+    many = min(images, work.batch_size)
+    words = "trainer.device=cpu", "trainer.precision=fp32", f"trainer.batch_size={many}"
+    trainer = assembled(work, *words)
+    trainer.round()
+    with FlopCounterMode(display=False) as counter:
+        trainer.round()
+    return counter.get_total_flops() / many
+
+
 def commit() -> str:
     """The commit that is measured, with a + if files differ from it."""
     state = record.git_state()
@@ -520,16 +612,17 @@ def commit() -> str:
 
 def table(rows: list[dict]) -> str:
     lines = [
-        "| work | contender | images/s | x textbook | target | loop over bare steps | target |",
-        "|---|---|---:|---:|---:|---:|---:|",
+        "| work | contender | images/s | x textbook | target | loop over bare | target | host, ms a round | of peak |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
         speed = row["images_per_second"]
         cells = [row["work"], row["contender"], f"{speed:,.{0 if speed >= 100 else 1}f}", f"{row['ratio']:.2f}"]
         if "target" in row:
-            cells += [f"{row['target']:.1f}", f"{row['overhead']:+.1%}", f"{LARGEST_OVERHEAD:+.0%}"]
+            cells += [f"{row['target']:g}", f"{row['overhead']:+.1%}", f"{row['largest_overhead']:+.0%}"]
         else:
             cells += [""] * 3
+        cells += [f"{row['host_ms']:.2f}", f"{row['of_peak']:.1%}" if "of_peak" in row else ""]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -540,30 +633,35 @@ def missed(rows: list[dict]) -> list[str]:
     for row in (row for row in rows if "target" in row):
         if row["ratio"] < row["target"]:
             found.append(f"{row['work']}: {row['ratio']:.2f} times the textbook loop, not {row['target']}")
-        if row["overhead"] > LARGEST_OVERHEAD:
-            found.append(f"{row['work']}: the loop costs {row['overhead']:.1%}, not {LARGEST_OVERHEAD:.0%}")
+        if row["overhead"] > row["largest_overhead"]:
+            found.append(f"{row['work']}: the loop costs {row['overhead']:.1%}, not {row['largest_overhead']:.0%}")
     return found
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="3 repetitions instead of 9")
-    parser.add_argument("--only", choices=WORKS, metavar="WORK", help=f"one of {', '.join(WORKS)}")
+    parser.add_argument("--only", action="append", choices=WORKS_THERE, metavar="WORK", help=", ".join(WORKS_THERE))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write machine, figures and every single time there")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a target is missed")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("words", nargs="*", help="of gan-lab's own contenders, such as trainer.precision=fp32")
     options = parser.parse_args()
     if options.worker:
-        return work_on(*options.worker)
+        return work_on(*options.worker, options.words)
 
     # Measure one work after the other
-    facts, rows = this_machine(), []
-    for name in [options.only] if options.only else WORKS:
-        rows += measure(name, repetitions=3 if options.quick else 9)
+    facts, rows = this_machine(options.words), []
+    for name in options.only or WORKS_THERE:
+        rows += measure(name, 3 if options.quick else 9, options.words)
+        if "peak" in facts:
+            each, most = flops_per_image(name), float(facts["peak"].split()[0])
+            for row in (row for row in rows if row["work"] == name):
+                row["of_peak"] = row["images_per_second"] * each / most / 1e12
+        if options.json:  # as it goes: who is stopped leaves what was measured
+            options.json.write_text(json.dumps({"machine": facts, "rows": rows}, indent=2) + "\n", encoding="utf-8")
     print(", ".join(f"{name} {value}" for name, value in facts.items()), end="\n\n")
     print(table(rows))
-    if options.json:
-        options.json.write_text(json.dumps({"machine": facts, "rows": rows}, indent=2) + "\n", encoding="utf-8")
 
     # Say what is missed
     short = missed(rows)

@@ -5,6 +5,9 @@ one, if tensors of both meet, or if a generator draws for the other device. It i
 number of the device or for a shape that only the numbers tell, or carries a tensor from one to the other: a round
 would wait for that.
 
+Outside of a round the host may wait. What it reads then is made up, since there is nothing to be read: numbers that
+are drawn, and flags that are true.
+
 Not seen are kernels, so no backward pass: gradients are zeros for whatever weights a loss was made of. Written for
 torch 2.11 to 2.14.
 """
@@ -20,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_iter
 
 UNSEEN = {torch._fused_sgd_}  # kernels that FakeTensor has no stand-in for; they write over what they are given
+COMPARES = {torch.equal, Tensor.equal, torch.allclose, Tensor.allclose}
 READS = {Tensor.item, Tensor.tolist, Tensor.numpy, Tensor.__bool__, Tensor.__int__, Tensor.__float__, Tensor.__index__}
 MOVES = {Tensor.to, Tensor.cpu, Tensor.cuda, Tensor.copy_}
 REAL_GENERATOR = torch.Generator
@@ -54,9 +58,18 @@ class Apart(TorchFunctionMode):
         pretended = [x for x in seen if isinstance(x, FakeTensor)]
         asked = [x for x in seen if isinstance(x, torch.device) or (isinstance(x, str) and x[:4] in ("cpu", "cuda"))]
         to_device = any(torch.device(x).type == "cuda" for x in asked)
-        if not self.crossing and pretended and function in READS:
+        if self.crossing and pretended and function in COMPARES:
+            return False
+        if not self.crossing and pretended and function in READS | COMPARES:
             raise Waits(f"{function.__name__} reads a number of the device")
         goals = [*asked, "cpu"] if function is Tensor.cpu else asked
+        if self.crossing and args and isinstance(args[0], FakeTensor):
+            if function in READS:
+                return read(function, args[0])
+            if function in MOVES and function is not Tensor.copy_ and "cpu" in (torch.device(x).type for x in goals):
+                return made_up(args[0])
+        if self.crossing and function is Tensor.copy_ and isinstance(args[1], FakeTensor) and not fake(args[0]):
+            return args[0]
         if not self.crossing and function in MOVES and self.crosses(seen, goals, kwargs):
             raise Waits(f"{function.__name__} carries a tensor between the devices")
         if (generator := kwargs.get("generator")) is not None:
@@ -111,6 +124,24 @@ def nobody_waits(apart: Apart) -> Iterator[None]:
         yield
     finally:
         apart.crossing = True
+
+
+def fake(x):
+    return isinstance(x, FakeTensor)
+
+
+def made_up(x: FakeTensor) -> Tensor:
+    """Numbers in the place of those that a pretended tensor does not have."""
+    numbers = REAL_GENERATOR().manual_seed(0)
+    values = torch.rand(tuple(x.shape), generator=numbers)
+    return (values > 0.5 if x.dtype == torch.bool else values).to(x.dtype)
+
+
+def read(function, x: FakeTensor):
+    """What the host reads of a pretended tensor: flags that are true, and numbers that are made up."""
+    if x.dtype == torch.bool and function in (Tensor.item, Tensor.__bool__):
+        return True
+    return function(made_up(x))
 
 
 def address(x):

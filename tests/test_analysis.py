@@ -153,6 +153,7 @@ def test_what_a_generator_can_draw_is_found_and_what_it_cannot_is_not(weight, tm
     assert other["error"] > 0.3
 
 
+@pytest.mark.slow
 def test_an_encoder_starts_nearer(weight):
     run = Made(lambda z: torch.tanh(flat_pictures(z, weight)))
     guessed = projection(run, n=3, starts=1, steps=2, pairs=400).figures

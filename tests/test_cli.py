@@ -448,6 +448,7 @@ VALUES = ["", "0", "-1", "1.5", "nan", "1e400", "null", "None", "true", "[]", "{
           "{_target_: os.system}", "[{_target_: gan_lab.losses.Hinge}]", "range(3)", "\\", "\n", "dcgan"]  # fmt: skip
 
 
+@pytest.mark.slow
 @hypothesis.settings(max_examples=60, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
 @hypothesis.given(
     st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(VALUES) | st.text(max_size=5)), min_size=1, max_size=3)

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from gan_lab.config.choices import choices, description, groups
-from gan_lab.config.compose import compose
+from gan_lab.config.compose import compose, recompose
 from gan_lab.errors import ConfigError
 
 FOLDERS = ("folder", "paired_folder", "unpaired_folder")  # of which only the user knows the path
@@ -42,3 +42,18 @@ def playable(words):
 def test_a_choice_says_what_it_is(choice):
     group, _, name = choice.partition("=")
     assert description(choices(group)[name])
+
+
+@pytest.mark.parametrize("make", [compose, recompose])
+@pytest.mark.parametrize(
+    ("words", "minutes"),
+    [
+        ([], 1.25),
+        (["trainer.steps=9"], None),
+        (["++trainer.steps=9"], None),
+        (["trainer.steps=9", "trainer.max_minutes=2"], 2),
+        (["trainer.batch_size=9"], 1.25),
+    ],
+)
+def test_steps_of_the_command_line_take_back_the_minutes_of_the_demo(make, words, minutes):
+    assert make(["experiment=dcgan_digits", *words])["trainer"]["max_minutes"] == minutes

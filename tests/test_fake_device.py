@@ -1,6 +1,9 @@
 """Every game on a GPU that is not there: nothing lies on the wrong device, and no round waits for the device."""
 
+import contextlib
+import io
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -9,12 +12,18 @@ from helpers import INNER, config_of, names, play, trainer_of, words_for, yaml_o
 from test_matrix import REMEDY, complaints_of, words_of
 from torch import nn
 
+import gan_lab
 from gan_lab.config import compat
 from gan_lab.config.settings import TrainerSettings
 from gan_lab.errors import ConfigError
-from gan_lab.training import machine
+from gan_lab.launch import launch
+from gan_lab.runs.evaluation import evaluate, materials
+from gan_lab.training import assembly, machine
 from gan_lab.training.distributed import World
+from gan_lab.training.evaluator import evaluator_of
 from gan_lab.training.loader import Ahead
+from gan_lab.training.observers import Painter
+from gan_lab.training.watch import Diversity, Watch
 
 MODELS, LOSSES, PRECISIONS = names("model"), names("loss"), ("bf16", "fp16", "fp32")
 MOST = max(len(MODELS), len(LOSSES), len(PRECISIONS))
@@ -114,6 +123,81 @@ def test_what_was_trained_on_a_cpu_goes_on_without_waiting():
         assert {x.device.type for x in trainer.seats[0].changing()} == {"cuda"}
         with nobody_waits(device):
             play(trainer, 1)
+
+
+# --- What is done between rounds -------------------------------------------------------------------------------------
+
+
+class Book:
+    """A logbook that writes nothing."""
+
+    summary: ClassVar = {}
+
+    def __getattr__(self, name):
+        return lambda *args, **kwargs: None
+
+
+@pytest.mark.parametrize("model", ["gan", "cgan", "infogan", "vaegan", "lapgan", "pix2pix", "cyclegan"])
+def test_a_training_is_watched_shown_and_judged_on_the_device(model, tmp_path):
+    words = *words_for(model), "trainer.evaluate_samples=40", "trainer.evaluate_every=1"
+    config = config_of(*words)
+    with pretended() as device:
+        trainer = play(on_device(*words), 2)
+        dataset, book = trainer.loader.dataset, Book()
+        batch = assembly.fixed_batch(dataset, 8, trainer.world.device)
+        watch = Watch(tmp_path, diversity=Diversity(batch), book=book, say=lambda *_: None)
+        signals = watch.listen(trainer, trainer.report())
+        assert "health/diversity" in signals and trainer.is_whole()
+        Painter(1, book, dataset, batch, 4).tell(trainer)
+        evaluator = evaluator_of(config, TrainerSettings(**config["trainer"]), dataset, trainer.game, "cuda")
+        assert evaluator.figures(trainer)
+        trainer.load_state_dict(assembly.clone(trainer.state_dict()))
+        with nobody_waits(device):
+            play(trainer, 1)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Runs that a CPU trained, by their models."""
+    folder = tmp_path_factory.mktemp("runs")
+    for model in ("dcgan", "cgan", "pix2pix"):
+        config = config_of(*words_for(model), "trainer.steps=2", "trainer.evaluate_every=null")
+        with contextlib.redirect_stdout(io.StringIO()):
+            launch.train(config, folder / model)
+    return folder
+
+
+@pytest.fixture
+def there(monkeypatch):
+    """Runs take the pretended device for one that is there."""
+    monkeypatch.setattr("gan_lab.runs.run.device_of", torch.device)
+
+
+@pytest.mark.parametrize("model", ["cgan", "pix2pix"])
+def test_a_run_is_sampled_and_judged_on_the_device(runs, there, model):
+    with pretended():
+        run = gan_lab.load(runs / model, device="cuda")
+        rows = materials(run.game, run.dataset, range(4))
+        assert run.game.sample(rows)["image"].device.type == "cuda" and run.generate(rows).device.type == "cpu"
+        assert [figure.name for figure in evaluate(run, n=40, extractor="pixels", say=lambda *_: None)]
+
+
+def test_weights_and_guests_of_another_run_come_along(runs):
+    config = config_of(*words_for("cgan"), f"trainer.init_from={runs / 'cgan'}")
+    lent = config_of("model=direct", "dataset=split_domains", "trainer.precision=bf16")
+    lent["model"]["guest"] = {
+        "_target_": "gan_lab.models.FromRun",
+        "run": str(runs / "dcgan"),
+        "network": "discriminator",
+        "weights": "raw",
+        "part": "trunk",
+    }
+    with pretended() as device:
+        for each in (config, lent):
+            trainer = trainer_of(each, World(0, 1, "cuda"))
+            trainer.loader.batch(0)
+            with nobody_waits(device):
+                play(trainer, 1)
 
 
 # --- What is planted is found ----------------------------------------------------------------------------------------

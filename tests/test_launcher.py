@@ -252,6 +252,7 @@ def hydra_files(place):
     return {name: path.read_text() for name, path in found.items() if name.name != "hydra.yaml"}
 
 
+@pytest.mark.slow
 def test_a_job_is_the_same_with_every_launcher(acted, tmp_path):
     words = ["train", "-m", "model=gan", "loss=hinge,wgan_gp", "trainer.steps=7", "seed=0,1"]
     assert cli.main([*words, "run.root=basic"]) == 0 and acted.jobs == []

@@ -52,6 +52,7 @@ def test_every_model_plays_every_loss_or_says_why_not(model, loss):
     check_trains([*words, *remedies])
 
 
+@pytest.mark.slow
 def test_complaints_are_few():
     complained = [cell for cell in CELLS if complaints_of(words_of(*cell))]
     assert len(complained) < 0.15 * len(CELLS), complained

@@ -243,6 +243,7 @@ def forget(package: str) -> None:
         del sys.modules[name]
 
 
+@pytest.mark.slow
 def test_the_loss_on_the_page_of_papers_trains_as_it_stands(tmp_path, monkeypatch, capsys):
     line = paste("docs/papers.md", tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -263,6 +264,7 @@ def test_the_readmes_own_network_and_loss_train_as_they_stand(mygan, tmp_path):
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["step"] == 2
 
 
+@pytest.mark.slow
 def test_ls_and_show_know_a_folder_of_ones_own(mygan, capsys):
     assert cli.main(["ls", "models", "--config-dir", "my_conf"]) == 0
     assert "mygan" in capsys.readouterr().out

@@ -542,6 +542,7 @@ def test_the_page_says_since_when_a_proof_behaves_as_it_does(repository):
     assert f"| {behaviour((first, last))} |" in page(repository)
 
 
+@pytest.mark.slow
 def test_a_print_is_of_both_sides_and_equals_itself(tmp_path, monkeypatch, capsys):
     """Sixteen rounds of a small proof of this repository, twice."""
     real = Repository(ROOT)

@@ -60,6 +60,7 @@ def test_a_run_that_is_cut_and_resumed_ends_in_the_same_bits(kind, tmp_path):
     assert fingerprint(play(trainer, ROUNDS - 7).state_dict()) == fingerprint(play(uncut, ROUNDS).state_dict())
 
 
+@pytest.mark.slow
 def test_it_may_be_cut_at_any_point_and_more_than_once(tmp_path):
     words = KINDS["penalty"]
     expected = fingerprint(play(fresh(words), ROUNDS).state_dict())

@@ -246,6 +246,7 @@ def test_ones_own_package_is_found_where_the_command_is_given(run, tmp_path, mon
 # --- Sweeps over lists -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [[], ["jobs=2"]])
 def test_a_sweep_over_lists_of_views_trains_each_and_notes_it(jobs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -136,6 +136,7 @@ def test_cut_in_its_second_stage_it_goes_on_there_and_ends_in_the_same_bits(
     assert main(["resume", str(place)]) == 0 and "All 3 stages are finished" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
 def test_killed_in_its_second_stage_it_goes_on_there_and_ends_in_the_same_bits(conf, whole, tmp_path):
     place = tmp_path / "experiment"
@@ -210,6 +211,7 @@ def test_what_is_wrong_with_a_stage_is_a_sentence(conf, monkeypatch, word, sente
     assert sentence in str(error.value)
 
 
+@pytest.mark.slow
 def test_validate_and_a_dry_run_look_at_every_stage_and_write_nothing(conf, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["experiment=steps", "--config-dir", conf]
@@ -229,6 +231,7 @@ def test_validate_and_a_dry_run_look_at_every_stage_and_write_nothing(conf, tmp_
     assert out.count("No run was written") == 1 and not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_sweep_of_staged_experiments_is_compared_by_stage_and_its_jobs_go_on(conf, tmp_path, capsys):
     sweep = tmp_path / "sweep"
     words = ["experiment=steps", "--config-dir", conf, "-m", f"hydra.sweep.dir={sweep}", "seed=0,1"]

@@ -151,6 +151,7 @@ def test_what_only_files_can_tell_is_not_guessed(monkeypatch):
     assert "needs attributes" in " ".join(fits.complaints(["model=dcgan", "dataset=digits"]))
 
 
+@pytest.mark.slow
 def test_show_tells_a_loss_with_its_remedy_and_the_remedy_is_one(capsys):
     code, out, _ = said(capsys, "show", "loss/wgan_gp")
     assert code == 0 and (CONF / "loss" / "wgan_gp.yaml").read_text().strip() in out

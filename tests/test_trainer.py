@@ -1,6 +1,7 @@
 """The loop: turns, shared batches, updates that are skipped, clipping, schedules, accumulation, bounds."""
 
 import math
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -572,3 +573,56 @@ def test_networks_that_draw_for_themselves_repeat_their_draws():
     one = play(with_dropout(), 3)
     torch.manual_seed(6)
     assert torch.equal(weights(one), weights(play(with_dropout(), 3)))
+
+
+# --- Scales of float16 ------------------------------------------------------------------------------------------------
+
+OVERFLOWS = [0, 0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 1, 0]  # rounds in which a gradient is no number
+
+
+def scales_of(take: Callable, optimizer: torch.optim.Optimizer, weight: nn.Parameter) -> list[tuple[float, float]]:
+    """The scale and the weight after each round of OVERFLOWS, in which `take` takes a step with a scaler."""
+    scaler, found = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=3), []
+    for step, overflows in enumerate(OVERFLOWS):
+        optimizer.zero_grad(set_to_none=True)
+        loss = (weight * (step + 1)).sum()
+        scaler.scale(loss).backward()
+        if overflows:
+            weight.grad[0] = float("inf")
+        take(scaler, loss.detach(), step)
+        found.append((scaler.get_scale(), float(weight.detach().sum())))
+    return found
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_scales_of_a_seat_are_those_of_a_scaler(fused):
+    """Halved at each overflow, doubled after three rounds without one, and no update taken meanwhile, bit for bit."""
+
+    def plain():
+        weight = nn.Parameter(torch.ones(4))
+        optimizer = torch.optim.Adam([weight], lr=0.1, fused=fused)
+
+        def take(scaler, loss, step):
+            scaler.unscale_(optimizer)
+            scaler.step(optimizer)
+            scaler.update()
+
+        return scales_of(take, optimizer, weight)
+
+    def ours():
+        weight = nn.Parameter(torch.ones(4))
+        net = nn.Module()
+        net.weight = weight
+        player = Player("one", SimpleNamespace(players={"one": ("net",)}, net=net, one_loss=None))
+        optimizer = torch.optim.Adam([weight], lr=0.1, fused=fused)
+        seats = {}
+
+        def take(scaler, loss, step):
+            seat = seats.setdefault("seat", Seat("one", player, player, optimizer, scaler))
+            seat.update(loss, step, lambda flag: flag)
+
+        return scales_of(take, optimizer, weight), seats["seat"]
+
+    (found, seat), expected = ours(), plain()
+    assert found == expected and len({scale for scale, _ in found}) > 2
+    assert seat.report() == (sum(OVERFLOWS), OVERFLOWS.index(1))

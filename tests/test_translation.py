@@ -639,6 +639,7 @@ def work(rank, port, folder):
     torch.save(answers, f"{folder}/rank-{rank}.pt")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes on one core")
 def test_two_ranks_train_alike(tmp_path, double):
     from test_ddp import free_port

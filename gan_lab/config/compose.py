@@ -416,7 +416,13 @@ def job_tag(overrides, keys):
     return f"_{name}" if name else ""
 
 
+def unless_set(value: Any, key: str, overrides: Any) -> Any:
+    """A value that a word of the command line for another setting takes back: None then."""
+    return None if any(re.split("[@=]", word.lstrip("+~"))[0] == key for word in overrides or ()) else value
+
+
 OmegaConf.register_new_resolver("gan_lab.name", run_name, replace=True)
+OmegaConf.register_new_resolver("gan_lab.unless_set", unless_set, replace=True)
 OmegaConf.register_new_resolver("gan_lab.tag", job_tag, replace=True)
 OmegaConf.register_new_resolver("gan_lab.times", lambda a, b: a * b, replace=True)
 OmegaConf.register_new_resolver("gan_lab.plus", lambda a, b: a + b, replace=True)

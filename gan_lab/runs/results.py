@@ -60,7 +60,7 @@ def draw(rows: Sequence[Mapping[str, str]], summary: Mapping[str, Any], path: Pa
     foot = FOOT + LINE * min(len(findings), LISTED + 1)
     height = HEAD + PANEL_HEIGHT * down + foot
     with pictures.figure(height, WIDTH) as sheet:
-        write_head(sheet, summary, height)
+        write_head(sheet, summary, int(steps[-1]), height)
         for i, panel in enumerate(panels):
             (left, right, top, bottom), wide = AROUND, WIDTH / across
             x, y = i % across * wide + left, height - HEAD - (i // across + 1) * PANEL_HEIGHT + bottom
@@ -228,9 +228,11 @@ def colour_of(entry: Mapping[str, Any]) -> str:
     return NOTE if entry["name"] == "rollback" else ALERT
 
 
-def write_head(sheet, summary: Mapping[str, Any], height: int) -> None:
-    facts = [f"{summary.get('status', 'running')} at step {summary.get('step', 0):,}"]
-    facts += [counted(summary["images"], "image")] if "images" in summary else []
+def write_head(sheet, summary: Mapping[str, Any], last: int, height: int) -> None:
+    """What the summary says, which may lag behind the `last` step of the curves."""
+    step = max(last, summary.get("step", 0))
+    facts = [f"{summary.get('status', 'running')} at step {step:,}"]
+    facts += [counted(summary["images"], "image")] if summary.get("step") == step and "images" in summary else []
     facts += [str(summary[name]) for name in ("device", "precision") if name in summary]
     name = shortened(str(summary.get("name", "run")), 60).encode("utf-8", "replace").decode()
     sheet.text(20 / WIDTH, 1 - 16 / height, name, fontsize=15, fontweight="bold", va="top")

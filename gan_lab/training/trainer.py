@@ -129,7 +129,7 @@ class Trainer:
             parameter.requires_grad_(False)
         for parameter in seat.parameters:
             parameter.requires_grad_(True)
-        seat.optimizer.zero_grad(set_to_none=True)
+            parameter.grad = None
 
         # Add up the gradients of the micro-batches
         total = 0.0
