@@ -91,20 +91,16 @@ PEAK_SIZE, PEAK_TIMES = 8192, 20  # of the matrices by which a GPU's peak is tak
 # the share of reports that falls to these steps, less those that were made
 
 
-def textbook(work: Work) -> Callable[[int], float]:
-    """The loop that tutorials teach: DataLoader, per-image transforms, float32, NCHW, losses read at every step."""
+def textbook(work: Work, resident: bool = False) -> Callable[[int], float]:
+    """The loop that tutorials teach: DataLoader, per-image transforms, float32, NCHW, losses read at every step.
+
+    `resident`: fed from images that lie on the device as floats, so that what is left is the loop itself.
+    """
     config = configuration(work)
     device = machine.device_of(TrainerSettings(**config["trainer"]))
     steps = {"pix2pix": textbook_pix2pix, "cyclegan": textbook_cyclegan}.get(work.model, textbook_gan)
-    return repeated(steps(work, build_game(config).to(device), endless(textbook_loader(work)), device))
-
-
-def textbook_resident(work: Work) -> Callable[[int], float]:
-    """The same loop, fed from images that lie on the device as floats: what is left is the loop itself."""
-    config = configuration(work)
-    device = machine.device_of(TrainerSettings(**config["trainer"]))
-    steps = {"pix2pix": textbook_pix2pix, "cyclegan": textbook_cyclegan}.get(work.model, textbook_gan)
-    return repeated(steps(work, build_game(config).to(device), resident_batches(work, device), device))
+    batches = resident_batches(work, device) if resident else endless(textbook_loader(work))
+    return repeated(steps(work, build_game(config).to(device), batches, device))
 
 
 def resident_batches(work: Work, device) -> Iterator[tuple[Tensor, Tensor]]:
@@ -376,7 +372,7 @@ class Clocked:
 
 CONTENDERS = {
     "textbook": textbook,
-    **({"textbook, resident data": textbook_resident} if torch.cuda.is_available() else {}),
+    **({"textbook, resident data": lambda work: textbook(work, resident=True)} if torch.cuda.is_available() else {}),
     "gan-lab": loop,
     f"gan-lab, {REUSED}": lambda work: loop(work, REUSED),
     "bare steps": bare,

@@ -238,7 +238,7 @@ def test_a_command_works_there(run, words):
 
 
 def test_figures_are_those_of_a_cpu(run):
-    """The same pictures, judged on both, within a thousandth."""
+    """The same pictures within a thousandth, and figures within a hundredth."""
     found = []
     for device in (DEVICE, "cpu"):
         loaded = gan_lab.load(run, device=str(device))

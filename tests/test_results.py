@@ -143,3 +143,10 @@ def test_it_is_refreshed_no_oftener_than_its_share_allows(monkeypatch):
     now[0] = 1000.0
     plotter.tell(SimpleNamespace(progress=1.0, stopping=False))
     assert len(drawn_at) == 3, "the book draws the last one"
+
+
+def test_the_head_names_the_step_at_which_the_curves_end():
+    """The summary is written every few seconds, and its images are not those of a later step."""
+    summary = {"status": "running", "step": 975, "images": 62_400, "device": "cpu"}
+    assert results.head(summary, 1000) == "running at step 1,000  ·  cpu"
+    assert results.head(summary, 950) == "running at step 975  ·  62,400 images  ·  cpu"

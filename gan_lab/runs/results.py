@@ -228,17 +228,20 @@ def colour_of(entry: Mapping[str, Any]) -> str:
     return NOTE if entry["name"] == "rollback" else ALERT
 
 
-def write_head(sheet, summary: Mapping[str, Any], last: int, height: int) -> None:
-    """What the summary says, which may lag behind the `last` step of the curves."""
+def head(summary: Mapping[str, Any], last: int) -> str:
+    """The state of a run; the summary may lag behind the `last` step of the curves."""
     step = max(last, summary.get("step", 0))
     facts = [f"{summary.get('status', 'running')} at step {step:,}"]
     facts += [counted(summary["images"], "image")] if summary.get("step") == step and "images" in summary else []
     facts += [str(summary[name]) for name in ("device", "precision") if name in summary]
+    return "  ·  ".join(facts)
+
+
+def write_head(sheet, summary: Mapping[str, Any], last: int, height: int) -> None:
     name = shortened(str(summary.get("name", "run")), 60).encode("utf-8", "replace").decode()
     sheet.text(20 / WIDTH, 1 - 16 / height, name, fontsize=15, fontweight="bold", va="top")
-    sheet.text(
-        1 - 20 / WIDTH, 1 - 20 / height, "  ·  ".join(facts), fontsize=10, color=pictures.GREY, ha="right", va="top"
-    )
+    right, top = 1 - 20 / WIDTH, 1 - 20 / height
+    sheet.text(right, top, head(summary, last), fontsize=10, color=pictures.GREY, ha="right", va="top")
 
 
 def write_foot(sheet, findings: Sequence[Mapping[str, Any]], height: int) -> None:

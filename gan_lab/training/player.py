@@ -40,7 +40,7 @@ class Seat:
         self.name, self.player, self.unit = name, player, unit
         self.optimizer, self.scaler, self.clip = optimizer, scaler, clip
         self.parameters = list(player.parameters())
-        self.rates = [float(group["lr"]) for group in optimizer.param_groups]
+        self.rates = [group["lr"] for group in optimizer.param_groups]
         self.taken: list[tuple[int, Tensor]] = []  # since the last report: step, and whether the update was taken
         # The fused kernels skip an update by a flag that stays on the device, as GradScaler uses it
         self.guarded = optimizer.defaults.get("fused", False)
@@ -51,12 +51,9 @@ class Seat:
         return contextlib.nullcontext() if last or self.unit is self.player else self.unit.no_sync()
 
     def set_rates(self, factor: float) -> None:
-        """Scale every learning rate to `factor` of its configured value; one that is a tensor stays the same tensor."""
+        """Scale every learning rate to `factor` of its configured value."""
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate * factor)
-            else:
-                group["lr"] = rate * factor
+            group["lr"] = rate * factor
 
     def update(self, loss: Tensor, step: int, agree, *, measure: bool = True) -> Tensor | None:
         """Take the step if loss and gradients are finite on every rank; returns the gradient norm if it is asked for.
