@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.special import ndtr, ndtri
+from torch.special import ndtri
 
 from gan_lab.models.conditional import REMEMBERED, ConditionalGAN
 from gan_lab.noise import seed_of
@@ -89,7 +89,6 @@ def within(latent: Tensor, most: float) -> Tensor:
     They are distributed as if those beyond had been drawn again and again. A latent alone says what becomes of it, so
     that a seed is the same sample in every batch and a walk has no jumps.
     """
-    z, bound = latent.double(), torch.tensor(float(most), dtype=torch.float64)
-    beyond = float(ndtr(-bound))
-    rank = beyond + ndtr(-z.abs()) * (1 - 2 * beyond)  # in the lower half, where small ranks are precise
+    z, beyond = latent.double(), math.erfc(most / math.sqrt(2)) / 2
+    rank = beyond + torch.erfc(z.abs() / math.sqrt(2)) / 2 * (1 - 2 * beyond)  # in the lower half, where it is precise
     return (-ndtri(rank) * z.sign()).clamp(-most, most).to(latent.dtype)

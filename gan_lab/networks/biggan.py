@@ -138,10 +138,10 @@ class Embedding(OnCondition):
 
     def __init__(self, num_conditions: int, shared: int, begin: Callable[[nn.Module], None]):
         super().__init__()
-        self.vectors = nn.Linear(num_conditions, shared, bias=False).apply(begin).weight
+        self.vectors = nn.Linear(shared, num_conditions, bias=False).apply(begin).weight
 
     def forward(self, condition: Tensor) -> Tensor:
-        return condition @ self.vectors.T
+        return condition @ self.vectors
 
 
 def chunk(latent_dim: int, blocks: int) -> int:
