@@ -5,7 +5,8 @@ import math
 
 import pytest
 import torch
-from helpers import config_of, fingerprint, made, play, trainer_of
+from helpers import check_preset, config_of, fingerprint, made, play, trainer_of
+from omegaconf import OmegaConf
 from torch import nn
 
 import gan_lab
@@ -56,6 +57,47 @@ def test_networks_have_as_many_weights_as_the_official_code(words, weights):
 def test_the_first_map_and_each_block_get_an_equal_chunk(size, latent):
     generator = biggan.Generator(latent, 1, size, 3, width=4, growth=1)
     assert generator.project.in_features == generator.chunk == latent // (len(generator.blocks) + 1)
+
+
+SG = {"loss.critic_turns": 5, "optimizer.lr": 2e-4, "optimizer.betas": [0.5, 0.999], "trainer.steps": 100_000}
+SOURCES = {
+    "biggan_cifar10": SG
+    | {"trainer.batch_size": 64, "model.latent_dim": 80, "model.generator.shared": 128, "model.generator.chunks": True}
+    | {"model.generator.attention": [16], "model.discriminator.attention": [16], "dataset.flip": True}
+    | {"model.generator.init": "orthogonal", "model.discriminator.init": "orthogonal"},
+    "biggan_cifar10_author": {
+        "trainer.batch_size": 50, "trainer.steps": 500 * (50_000 // 200), "loss.critic_turns": 4,
+        "optimizer.lr": 2e-4, "optimizer.betas": [0.0, 0.999], "model.latent_dim": 128, "dataset.flip": False,
+        "model.generator.shared": 0, "model.generator.chunks": False, "model.generator.attention": [],
+        "model.discriminator.attention": [], "model.generator.init": "normal", "model.discriminator.init": "normal",
+    },
+    "biggan_imagenet": {
+        "trainer.batch_size": 512, "trainer.accumulate": 4, "trainer.steps": 200_000, "loss.critic_turns": 2,
+        "optimizer.lr": 5e-5, "optimizer_overrides.discriminator.lr": 2e-4, "optimizer.betas": [0.0, 0.999],
+        "model.latent_dim": 120, "model.generator.shared": 128, "model.generator.chunks": True,
+        "model.generator.attention": [64], "model.discriminator.attention": [64],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_preset_has_the_numbers_of_its_source(name):
+    """StudioGAN's src/configs and src/config.py; scripts/launch_cifar_ema.sh of ajbrock/BigGAN-PyTorch."""
+    words = [f"experiment={name}", *["dataset.path=/pictures"] * (name == "biggan_imagenet")]
+    config, facts = OmegaConf.create(compose(words)), SOURCES[name]
+    assert {key: OmegaConf.select(config, key) for key in facts} == facts
+    assert config.loss._target_.endswith("Hinge") and not config.loss.get("penalties")
+    decay = 0.5 ** (config.trainer.batch_size * config.trainer.accumulate * config.loss.critic_turns
+                    / config.trainer.ema_half_life_images)  # fmt: skip
+    assert decay == pytest.approx(0.9999, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["biggan_cifar10", "biggan_cifar10_author", "biggan_digits"])
+def test_a_preset_is_played(name):
+    here = ["dataset=digits", "dataset.image_size=32", "loss.critic_turns=1"]
+    here += ["model.generator.width=8", "model.discriminator.width=8"]
+    here += ["~dataset.flip"] * (name == "biggan_cifar10")  # digits are not mirrored
+    check_preset(name, *(here if "cifar10" in name else []))
 
 
 # --- The generator ---------------------------------------------------------------------------------------------------
@@ -214,6 +256,19 @@ def test_attributes_of_fakes_are_drawn_among_those_of_the_data():
     drawn, known = trainer.game.new(batch)["attributes"], trainer.game.known
     assert not torch.equal(drawn, batch["attributes"])
     assert all((known == row).all(dim=1).any() for row in drawn)
+
+
+@pytest.mark.parametrize("player", ["discriminator", "generator"])
+def test_a_batch_in_parts_is_the_whole_one(player):
+    game = made(*PLAYED).game.eval()
+    batch = {"image": torch.randn(4, 1, 16, 16), "label": torch.tensor([3, 1, 4, 1])}
+
+    def told(rows, shard, shards):
+        game.noise.at(0, player, 0, shard=shard, shards=shards)
+        return getattr(game, f"{player}_loss")(rows, 0).losses["adversarial"]
+
+    halves = [told({k: v[2 * i : 2 * i + 2] for k, v in batch.items()}, i, 2) for i in range(2)]
+    torch.testing.assert_close(sum(halves) / 2, told(batch, 0, 1))
 
 
 def test_a_cut_run_resumes_bit_for_bit_with_the_orthogonal_penalty():
