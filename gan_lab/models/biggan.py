@@ -42,7 +42,7 @@ class BigGAN(ConditionalGAN):
         self, rows: Rows, *, truncation: float = math.inf, truncate: Literal["scale", "resample"] = "scale"
     ) -> Rows:
         """Images [N, C, H, W] in [-1, 1]; of truncated latents, where `truncation` is finite, and then by a batch norm
-        whose statistics are gathered anew at that truncation (section 3.1 and the appendix on experiments).
+        whose statistics are gathered anew at that truncation (section 3.1 and appendix).
 
         `truncation`: how far latents lie from 0: a small number, such as 0.5, gives better samples, more alike.
         `truncate`: scale (latents are multiplied by it) or resample (no number of a latent lies beyond it).

@@ -60,7 +60,7 @@ class Generator(resnet.Generator):
         self.embed = Embedding(num_conditions, shared, begin) if shared and self.blocks else nn.Identity()
 
     def forward(self, latent: Tensor, condition: Tensor) -> Tensor:
-        told = self.embed(condition.to(latent.dtype))  # [N, shared]
+        told = self.embed(condition)  # [N, shared]
         first, parts = latent, [latent[:, :0]] * len(self.blocks)
         if self.chunk:
             first, *parts = latent.split(self.chunk, dim=1)
@@ -141,7 +141,7 @@ class Embedding(OnCondition):
         self.vectors = nn.Linear(shared, num_conditions, bias=False).apply(begin).weight
 
     def forward(self, condition: Tensor) -> Tensor:
-        return condition @ self.vectors
+        return in_float32(torch.matmul, condition, self.vectors)
 
 
 def chunk(latent_dim: int, blocks: int) -> int:
