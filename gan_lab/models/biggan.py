@@ -68,11 +68,11 @@ class BigGAN(ConditionalGAN):
         key = (truncation, truncate)
         if self.standing is None or self.standing[0] != key:
             generator = copy.deepcopy(self.generator).eval()
-            for norm in (m for m in generator.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)):
-                norm.reset_running_stats()
-                norm.train().momentum = None  # the mean over all passes
+            norms = [m for m in generator.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
             first = seed_of(self.noise.seed, "standing statistics") >> 24
-            for rows in self.draw(range(first, first + PASSES * BATCH)).split(BATCH):
+            for i, rows in enumerate(self.draw(range(first, first + PASSES * BATCH)).split(BATCH)):
+                for norm in norms:
+                    norm.train().momentum = 1 / (i + 1)  # the mean over all passes so far
                 rows = self.truncated(rows, truncation, truncate)
                 generator(rows["latent"], self.condition(rows))
             self.standing = key, generator.eval()
