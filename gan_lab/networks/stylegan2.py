@@ -297,7 +297,7 @@ class ModulatedConv(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Images [N, channels, height, width] to maps [N, widths[-1], h, w], `widths` being those of the sizes, from above."""
+    """Images [N, channels, height, width] to maps [N, widths[-1], h, w]; `widths` begin with the largest size's."""
 
     def __init__(self, channels: int, widths: Sequence[int], architecture: str):
         super().__init__()
