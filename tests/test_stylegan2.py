@@ -223,7 +223,7 @@ def test_rates_are_equal():
     layer = stylegan2.Conv(8, 32, 3)
     expected = leaky_relu(conv2d(x, layer.weight / math.sqrt(72), padding=1), 0.2) * math.sqrt(2)
     torch.testing.assert_close(layer(x), expected)
-    assert expected.square().mean().item() == pytest.approx(1.0, abs=0.15), "rectified, the mean square stays"
+    assert expected[..., 1:-1, 1:-1].square().mean().item() == pytest.approx(1.0, abs=0.15), "the mean square stays"
 
 
 def test_the_mapping_learns_at_a_hundredth_of_the_rate():
