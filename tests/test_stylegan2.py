@@ -8,7 +8,7 @@ from helpers import CONF, check_preset, config_of, fingerprint, made, play, trai
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
-from torch.nn.functional import conv2d, conv_transpose2d, interpolate, leaky_relu
+from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 
 import gan_lab
 from gan_lab.cli import main
@@ -163,7 +163,7 @@ def test_a_compiled_game_plays_as_a_plain_one():
 
 @pytest.mark.parametrize("up", [False, True])
 def test_a_modulated_convolution_is_one_with_weights_of_each_samples_own(up, double):
-    layer = stylegan2.ModulatedConv(3, 4, 3, style_dim=5, up=up)
+    layer = stylegan2.ModulatedConv(3, 4, style_dim=5, up=up)
     x, style = torch.randn(6, 3, 8, 7), torch.randn(6, 5)
     own = layer.weight / math.sqrt(27) * layer.to_scale(style)[:, None, :, None, None]  # [N, after, before, 3, 3]
     own = own / own.square().sum(dim=(2, 3, 4), keepdim=True).add(1e-8).sqrt()
@@ -173,26 +173,26 @@ def test_a_modulated_convolution_is_one_with_weights_of_each_samples_own(up, dou
 
 
 def test_demodulation_brings_the_variance_back_whatever_the_style():
-    layer, x = stylegan2.ModulatedConv(64, 64, 3, style_dim=5), torch.randn(8, 64, 16, 16)
+    layer, x = stylegan2.ModulatedConv(64, 64, style_dim=5), torch.randn(8, 64, 16, 16)
     for strength in (0.1, 10.0):
         y = layer(x, strength * torch.randn(8, 5))[..., 1:-1, 1:-1]
         assert y.std().item() == pytest.approx(1.0, abs=0.05)
 
 
-def test_without_demodulation_the_style_is_a_factor():
-    layer = stylegan2.ModulatedConv(3, 2, 1, style_dim=5, demodulate=False)
+def test_an_image_is_not_demodulated():
+    layer = stylegan2.ToImage(3, 2, style_dim=5)
     x, style = torch.randn(2, 3, 4, 4), torch.randn(2, 5)
-    expected = conv2d(x * layer.to_scale(style)[..., None, None], layer.weight / math.sqrt(3))
+    expected = conv2d(x * layer.to_scale(style)[..., None, None], layer.conv.weight / math.sqrt(3))
     torch.testing.assert_close(layer(x, style), expected)
 
 
 def test_a_style_begins_as_the_factor_one():
-    layer = stylegan2.ModulatedConv(3, 2, 3, style_dim=5)
+    layer = stylegan2.ModulatedConv(3, 2, style_dim=5)
     torch.testing.assert_close(layer.to_scale(torch.zeros(1, 5)), torch.ones(1, 3))
 
 
 def test_convolving_what_is_doubled_is_doubling_what_is_convolved(double):
-    layer, x, style = stylegan2.ModulatedConv(3, 4, 3, style_dim=5, up=True), torch.randn(2, 3, 8, 8), torch.randn(2, 5)
+    layer, x, style = stylegan2.ModulatedConv(3, 4, style_dim=5, up=True), torch.randn(2, 3, 8, 8), torch.randn(2, 5)
     flipped = layer.weight.flip(2, 3) / math.sqrt(27)  # a transposed convolution turns its weights around
     scale = layer.to_scale(style)
     y = conv2d(stylegan2.Up()(x * scale[..., None, None]), flipped, padding=1)
@@ -257,8 +257,6 @@ def test_skip_adds_up_images_of_all_sizes():
     _, small = first(makes.synthesis.start.expand(2, -1, -1, -1), None, styles[:, :2])
     alone = makes(z)
     torch.testing.assert_close(alone, stylegan2.Up()(stylegan2.Up()(small)))
-    inside = (..., slice(4, -4), slice(4, -4))
-    assert (alone - interpolate(small, scale_factor=4, mode="bilinear"))[inside].abs().mean() < 0.1
     assert not torch.allclose(alone, whole)
 
 

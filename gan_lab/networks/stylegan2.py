@@ -169,7 +169,7 @@ class Projection(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Styles [N, num_styles, style_dim] to images [N, channels, height, width], of float32 also under autocast.
+    """Styles [N, num_styles, style_dim] to images [N, channels, height, width].
 
     Each convolution takes one style and one map of noise, and what makes an image takes the style behind those of its
     size. `noise` are maps [N, 1, h, w] of the sizes in `noise_sizes`; where none are given, a sample has the constant
@@ -206,7 +206,8 @@ class Block(nn.Module):
     """The layers of one size. Without maps `before` it is the first one, else it doubles them.
 
     Of maps [N, before, h, w], an image of their size, or none, and styles [N, layers + 1, style_dim] it makes maps
-    [N, after, 2h, 2w] and an image to which it has added its own, if it has `channels` to paint.
+    [N, after, 2h, 2w] and an image to which it has added its own, if it has `channels` to paint. Images are added up in
+    float32.
     """
 
     def __init__(
@@ -215,10 +216,10 @@ class Block(nn.Module):
         super().__init__()
         layers = [Layer(before, after, size, style_dim, up=True)] if before else []
         self.layers = nn.ModuleList([*layers, Layer(after, after, size, style_dim)])
-        self.to_image = ToImage(after, channels, style_dim) if channels else None
-        self.enlarge = Up()
         shortcut = shortcut and before
-        self.shortcut = nn.Sequential(Conv(before, after, 1, plain=True), Up()) if shortcut else None
+        self.shortcut = nn.Sequential(Conv(before, after, 1, bias=False, rectify=False), Up()) if shortcut else None
+        self.enlarge = Up()
+        self.to_image = ToImage(after, channels, style_dim) if channels else None
 
     def forward(
         self, x: Tensor, image: Tensor | None, styles: Tensor, noise: Sequence[Tensor] | None = None
@@ -227,11 +228,8 @@ class Block(nn.Module):
         for i, layer in enumerate(self.layers):
             x = layer(x, styles[:, i], None if noise is None else noise[i])
         x = x if beside is None else (x + beside) * math.sqrt(0.5)
-        image = None if image is None else in_float32(self.enlarge, image)
-        if self.to_image is not None:
-            painted = self.to_image(x, styles[:, -1])
-            image = painted if image is None else image + painted
-        return x, image
+        painted = None if self.to_image is None else self.to_image(x, styles[:, -1])
+        return x, painted if image is None else in_float32(torch.add, in_float32(self.enlarge, image), painted)
 
 
 class Layer(nn.Module):
@@ -242,7 +240,7 @@ class Layer(nn.Module):
 
     def __init__(self, before: int, after: int, size: tuple[int, int], style_dim: int, up: bool = False):
         super().__init__()
-        self.conv = ModulatedConv(before, after, 3, style_dim, up=up)
+        self.conv = ModulatedConv(before, after, style_dim, up=up)
         self.strength = nn.Parameter(torch.zeros(()))
         self.bias = nn.Parameter(torch.zeros(after))
         self.register_buffer("noise", torch.randn(size))
@@ -254,43 +252,44 @@ class Layer(nn.Module):
 
 
 class ToImage(nn.Module):
-    """Maps [N, before, h, w] and styles [N, style_dim] to images [N, channels, h, w], by a 1x1 convolution."""
+    """Maps [N, before, h, w] and styles [N, style_dim] to images [N, channels, h, w], by a 1x1 convolution.
+
+    It is modulated and not demodulated: the style scales what comes into it.
+    """
 
     def __init__(self, before: int, channels: int, style_dim: int):
         super().__init__()
-        self.conv = ModulatedConv(before, channels, 1, style_dim, demodulate=False)
-        self.bias = nn.Parameter(torch.zeros(channels))
+        self.to_scale = Dense(style_dim, before, bias=1.0)
+        self.conv = Conv(before, channels, 1, rectify=False)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        return self.conv(x, style) + self.bias[:, None, None]  # float32 where the bias is
+        return self.conv(x * in_float32(self.to_scale, style).to(x.dtype)[:, :, None, None])
 
 
 class ModulatedConv(nn.Module):
-    """A convolution whose weights each sample scales by its style: maps [N, before, h, w] to [N, after, h, w].
+    """A 3x3 convolution whose weights each sample scales by its style: [N, before, h, w] to [N, after, h, w].
 
-    The style [N, style_dim] gives a factor of each channel that goes in; `demodulate` divides each channel that comes
-    out by the norm of its weights, scaled as they are. Karras et al. 2020, section 2.2, equations 1 and 3. Channels are
-    scaled before and after one convolution that all samples share, which is the same and faster than a convolution of
-    its own for each. `up` doubles the sides: the convolution is a transposed one, and the filter follows.
+    The style [N, style_dim] gives a factor of each channel that goes in; each channel that comes out is divided by the
+    norm of its weights, scaled as they are. Karras et al. 2020, section 2.2, equations 1 and 3. Channels are scaled
+    before and after one convolution that all samples share, which is the same and faster than a convolution of its own
+    for each. `up` doubles the sides: the convolution is a transposed one, and the filter follows.
     """
 
-    def __init__(self, before: int, after: int, kernel: int, style_dim: int, demodulate: bool = True, up: bool = False):
+    def __init__(self, before: int, after: int, style_dim: int, up: bool = False):
         super().__init__()
         self.to_scale = Dense(style_dim, before, bias=1.0)
-        self.weight = nn.Parameter(torch.randn(after, before, kernel, kernel))
-        self.gain, self.demodulate = 1 / math.sqrt(before * kernel**2), demodulate
+        self.weight = nn.Parameter(torch.randn(after, before, 3, 3))
+        self.gain = 1 / math.sqrt(before * 9)
         self.blur = Blur(padding=1, gain=4.0) if up else None
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         scale, weight = in_float32(self.to_scale, style), self.weight * self.gain
         x = x * scale.to(x.dtype)[:, :, None, None]
         if self.blur is None:
-            x = conv2d(x, weight, padding=weight.shape[-1] // 2)
+            x = conv2d(x, weight, padding=1)
         else:
             x = self.blur(conv_transpose2d(x, weight.transpose(0, 1), stride=2))
-        if self.demodulate:
-            x = x * in_float32(demodulation, scale, weight).to(x.dtype)[:, :, None, None]
-        return x
+        return x * in_float32(demodulation, scale, weight).to(x.dtype)[:, :, None, None]
 
 
 # --- From images to scores -------------------------------------------------------------------------------------------
@@ -326,7 +325,7 @@ class DownBlock(nn.Module):
         super().__init__()
         halve = nn.Sequential(Blur(padding=2), Conv(before, after, 3, stride=2, padding=0))
         self.convs = nn.Sequential(Conv(before, before, 3), *halve)
-        self.shortcut = nn.Sequential(Down(), Conv(before, after, 1, plain=True)) if shortcut else None
+        self.shortcut = nn.Sequential(Down(), Conv(before, after, 1, bias=False, rectify=False)) if shortcut else None
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.convs(x)
@@ -336,30 +335,37 @@ class DownBlock(nn.Module):
 # --- Layers ----------------------------------------------------------------------------------------------------------
 
 
-class Conv(nn.Module):
-    """A convolution, with a bias and a leaky ReLU unless it is `plain`."""
+class Conv(nn.Conv2d):
+    """A convolution, and a leaky ReLU unless it is not to `rectify`."""
 
     def __init__(
-        self, before: int, after: int, kernel: int, stride: int = 1, padding: int | None = None, plain: bool = False
+        self,
+        before: int,
+        after: int,
+        kernel: int,
+        stride: int = 1,
+        padding: int | None = None,
+        bias: bool = True,
+        rectify: bool = True,
     ):
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(after, before, kernel, kernel))
-        self.bias = None if plain else nn.Parameter(torch.zeros(after))
-        self.gain = 1 / math.sqrt(before * kernel**2)
-        self.stride, self.padding = stride, kernel // 2 if padding is None else padding
+        super().__init__(before, after, kernel, stride, kernel // 2 if padding is None else padding, bias=bias)
+        nn.init.normal_(self.weight)
+        if bias:
+            nn.init.zeros_(self.bias)
+        self.gain, self.rectify = 1 / math.sqrt(before * kernel**2), rectify
 
     def forward(self, x: Tensor) -> Tensor:
         x = conv2d(x, self.weight * self.gain, self.bias, self.stride, self.padding)
-        return x if self.bias is None else rectified(x)
+        return rectified(x) if self.rectify else x
 
 
-class Dense(nn.Module):
+class Dense(nn.Linear):
     """A linear layer [N, before] to [N, after] that learns at `rate` times the rate, and begins with this `bias`."""
 
     def __init__(self, before: int, after: int, rate: float = 1.0, bias: float = 0.0, rectify: bool = False):
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(after, before) / rate)
-        self.bias = nn.Parameter(torch.full((after,), bias / rate))
+        super().__init__(before, after)
+        nn.init.normal_(self.weight, std=1 / rate)
+        nn.init.constant_(self.bias, bias / rate)
         self.gain, self.rate, self.rectify = rate / math.sqrt(before), rate, rectify
 
     def forward(self, x: Tensor) -> Tensor:
