@@ -558,6 +558,12 @@ def test_the_papers_settings_are_played_with_narrow_networks():
     assert list(trainer.game.objective.penalties) == ["r1"]
 
 
+@pytest.mark.slow
+def test_cifar10_takes_two_steps_at_the_papers_width():
+    trainer = check_preset("stylegan2_cifar10", "dataset=digits", "dataset.image_size=32")
+    assert trainer.game.generator.synthesis.start.shape == (512, 4, 4)
+
+
 def test_a_laptops_settings_are_played_as_they_are():
     check_preset("stylegan2_digits")
 

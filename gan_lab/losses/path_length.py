@@ -39,7 +39,7 @@ class PathLength(Penalty):
         y = noise("path_length", made.shape) / math.sqrt(made[0, 0].numel())
         (gradient,) = torch.autograd.grad((made * y).sum(), at, create_graph=True)
         places = gradient.shape[1] if gradient.dim() == 3 else 1
-        lengths = gradient.reshape(len(gradient), places, -1).square().sum(dim=2).mean(dim=1).sqrt()  # [N]
+        lengths = gradient.flatten(1).norm(dim=1) / math.sqrt(places)
         mean = torch.lerp(self.mean, lengths.mean(), self.decay)
         self.mean.copy_(mean.detach())
         return (lengths - mean).square().mean()

@@ -154,7 +154,7 @@ class Embedding(OnCondition):
 class Projection(nn.Module):
     """Features [N, D] and conditions [N, num_conditions] to scores [N]: the inner product with a mapped condition.
 
-    Karras et al. 2020, StyleGAN2-ADA (arXiv 2006.06676), appendix C, after Miyato and Koyama 2018 (arXiv 1802.05637).
+    Code of Karras et al. 2020, StyleGAN2-ADA (arXiv 2006.06676), after Miyato and Koyama 2018 (arXiv 1802.05637).
     """
 
     def __init__(self, num_conditions: int, features: int, layers: int):
