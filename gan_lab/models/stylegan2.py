@@ -20,9 +20,9 @@ class Styled(GAN):
 
     In training each layer has random noise, and a share `mixing` of the batches has the styles of one latent up to some
     layer and those of another behind it, by one draw for a batch. Karras et al. 2019 (arXiv 1812.04948), section 3.1.
-    The generator's player owes bounds on path lengths for the styles of its turn, under noise of their own; in the
-    code it draws latents anew for them, and takes a step of their own. Samples of a seed have the generator's constant
-    noise, and no mixing. `new` says what new samples of a turn are made of, a row for each row of the batch.
+    The generator's player owes a bound on path lengths for the styles of its turn, under other noise; in the code that
+    draws other latents and has an update of its own. Samples of a seed have the generator's constant noise, and no
+    mixing. A subclass says what new samples of a turn are made of, `new`, a row for each row of the batch.
     """
 
     mixing: float
