@@ -41,6 +41,12 @@ EQUAL = {
     "pairs of image and latent": ["model=bigan", "model.encoder.norm=none", *NONE],
     "a pyramid": ["model=lapgan", *NONE],
     "one level of a pyramid": ["model=lapgan", "model.level=1", *NONE],
+    "styles": ["model=stylegan2", "loss=logistic_r1", "model.discriminator.group_size=0"],
+    "styles of classes": ["model=conditional_stylegan2", "loss=logistic_r1", "model.discriminator.group_size=0"],
+}
+COUPLED = {  # not the same as one process, since a batch norm or a term knows the samples of its rank alone
+    "chunks": ["model=biggan", "model.latent_dim=12", "loss=hinge", "loss/penalty=orthogonal"],
+    "path lengths": ["model=stylegan2", "loss=stylegan2", "loss.penalties.path_length.every=2"],
 }
 ROUNDS = 4
 
@@ -60,6 +66,7 @@ def work(rank, port, folder):
         torch.set_default_dtype(torch.float32)
         for case in (
             batch_norm,
+            coupled,
             drift,
             bad_loss,
             stop,
@@ -76,6 +83,15 @@ def batch_norm(rank, world):
     trainer = play(trainer_of(config_of("model=dcgan"), world), ROUNDS)
     buffers = torch.cat([b.flatten().float() for b in trainer.game.buffers()])
     return {"weights": weights(trainer), "buffers": buffers}
+
+
+def coupled(rank, world):
+    """Weights, and the state of the objective, of each case."""
+    trainers = {name: play(trainer_of(config_of(*words), world), ROUNDS) for name, words in COUPLED.items()}
+    return {
+        name: torch.cat([weights(trainer), *(b.flatten() for b in trainer.game.objective.buffers())])
+        for name, trainer in trainers.items()
+    }
 
 
 def drift(rank, world):
@@ -206,6 +222,13 @@ def test_weights_are_the_same_on_both_ranks_and_batch_norm_statistics_are_not(ra
     one, two = (answers["batch_norm"] for answers in ranks)
     assert torch.equal(one["weights"], two["weights"])
     assert not torch.equal(one["buffers"], two["buffers"])
+
+
+@pytest.mark.parametrize("name", COUPLED)
+def test_coupled_games_are_the_same_on_both_ranks(name, ranks):
+    one, two = (answers["coupled"][name] for answers in ranks)
+    assert torch.equal(one, two) and one.isfinite().all()
+    assert (weights(made(*COUPLED[name])) - one[: len(weights(made(*COUPLED[name])))]).abs().max() > 1e-6, "it did move"
 
 
 def test_ranks_that_drift_apart_are_noticed(ranks):
