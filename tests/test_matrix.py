@@ -92,6 +92,26 @@ def test_every_loss_plays_in_half_precision(loss):
     check_trains([*words_of("gan", loss), "trainer.precision=fp16"], rounds=6, may_skip=True)  # finds its scale
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        [
+            "model=biggan",
+            "model.latent_dim=12",
+            "model.generator.attention=[8]",
+            "loss=hinge",
+            "loss/penalty=orthogonal",
+        ],
+        ["model=stylegan2", "loss=stylegan2"],
+        ["model=conditional_stylegan2", "loss=stylegan2"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_what_generators_owe_plays_in_half_precision(words):
+    check_trains([*words, "trainer.precision=bf16"])
+    check_trains([*words, "trainer.precision=fp16"], rounds=6, may_skip=True)
+
+
 @pytest.mark.parametrize("dataset", ["ring8", "grid25", "gaussian1d"])
 @pytest.mark.parametrize("loss", ["non_saturating", "wgan_gp", "wasserstein"])
 def test_points_are_played_as_images_are(loss, dataset):

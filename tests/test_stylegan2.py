@@ -503,8 +503,9 @@ def test_it_is_owed_every_fourth_turn_and_counts_four_times():
     assert trainer.game.objective.penalties["path_length"].mean > 0
 
 
-def test_a_run_that_is_cut_within_a_lazy_interval_ends_in_the_same_bits():
-    words = [*PLAYED, "loss.penalties.r1.every=6", "trainer.batch_size=4"]
+@pytest.mark.parametrize("model", MODELS)
+def test_a_run_that_is_cut_within_a_lazy_interval_ends_in_the_same_bits(model):
+    words = [f"model={model}", *PLAYED[1:], "loss.penalties.r1.every=6", "trainer.batch_size=4"]
     expected = fingerprint(made(*words, rounds=9).state_dict())
     for cut in (5, 7):  # between two path lengths, before R1 and behind it
         state = made(*words, rounds=cut).state_dict()
