@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 import torch
@@ -143,6 +144,26 @@ def test_evaluate_says_how_many_attributes_are_as_asked_for(tmp_path, monkeypatc
 def test_a_condition_that_is_not_there_is_told_before_training(words, sentence):
     with pytest.raises(ConfigError, match=sentence):
         trainer_of(config_of("model=cgan", *words))
+
+
+@pytest.mark.parametrize("model", ["cgan", "projection", "biggan", "conditional_stylegan2"])
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["dataset=shapes", "model.condition=attributes"], "and the dataset has 21 attributes."),
+        (["dataset=digits", "model.num_conditions=3"], "=3, and the dataset has 10 classes."),
+    ],
+)
+def test_conditions_that_are_not_those_of_the_data_are_a_sentence_with_a_remedy_that_works(
+    model, words, sentence, capsys
+):
+    words = ["train", f"model={model}", *words, "trainer.steps=1", "trainer.device=cpu", "--dry-run"]
+    words += ["model.latent_dim=12", "model.generator.width=4", "model.discriminator.width=4"]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    remedy = re.search(r"Set (model.num_conditions=\d+)\.", said).group(1)
+    assert main([*(word for word in words if "num_conditions" not in word), remedy]) == 0
 
 
 def test_labels_that_are_all_equal_are_pointed_out(monkeypatch):

@@ -1,6 +1,6 @@
 """Games whose generator is given a condition: a class, attributes, or codes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -110,6 +110,17 @@ class ConditionalGAN(Kept, Conditioned):
     @property
     def beside_images(self) -> dict[str, int]:
         return {"num_conditions": self.num_conditions}
+
+    def complaints(self, parts, name: str = "model") -> Iterator[str]:
+        yield from super().complaints(parts, name)
+        if self.kind not in parts.dataset.gives:
+            return
+        there, kinds = len(parts.dataset.vocabulary[self.kind]), {"label": "classes"}.get(self.kind, self.kind)
+        if self.num_conditions < there or self.kind == "attributes" and self.num_conditions != there:
+            yield (
+                f"model.num_conditions={self.num_conditions}, and the dataset has {there} {kinds}. "
+                f"Set model.num_conditions={there}."
+            )
 
     def new(self, batch: Rows) -> Rows:
         return Rows({"latent": self.latent(len(batch["image"])), self.kind: batch[self.kind]})
