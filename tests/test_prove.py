@@ -20,7 +20,7 @@ from gan_lab.metrics.classifier import Classifier
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import prove  # noqa: E402
-from proofs import digits, frames, job, points, translation  # noqa: E402
+from proofs import digits, frames, job, points, styles, translation, truncation  # noqa: E402
 from proofs.claim import TUNING, Claim, judged, names, one_override  # noqa: E402
 from proofs.ledger import Ledger  # noqa: E402
 from proofs.page import behaviour, margin, page  # noqa: E402
@@ -499,6 +499,43 @@ def test_translations_are_real_and_near_or_fall_short_of_what_is_asked(monkeypat
     assert translation.real_and_near(run(lambda x: x + 0.001), judge) > 1
     assert translation.real_and_near(run(lambda x: -x), judge) < 1, "it looks like the truth and is another picture"
     assert translation.real_and_near(run(lambda x: x * 0), judge) < 1
+
+
+ONE_EXCHANGED, TWO_EXCHANGED = [0.8, 0.9, 0.89, 0.95], [0.9, 0.8, 0.95, 0.89]
+
+
+@pytest.mark.parametrize(
+    ("share", "precision", "coverage", "holds"),
+    [
+        pytest.param(0.96, [0.8, 0.85, 0.9, 0.95], [0.6, 0.5, 0.4, 0.3], True, id="traded"),
+        pytest.param(0.96, ONE_EXCHANGED, [0.6, 0.5, 0.4, 0.3], True, id="one pair exchanged"),
+        pytest.param(0.96, TWO_EXCHANGED, [0.6, 0.5, 0.4, 0.3], False, id="two pairs exchanged"),
+        pytest.param(0.96, [0.8, 0.85, 0.9, 0.95], [0.3, 0.4, 0.5, 0.6], False, id="more of both"),
+        pytest.param(0.94, [0.8, 0.85, 0.9, 0.95], [0.6, 0.5, 0.4, 0.3], False, id="classes not obeyed"),
+    ],
+)
+def test_variety_is_traded_for_quality_where_latents_are_truncated(monkeypatch, share, precision, coverage, holds):
+    asked = []
+    monkeypatch.setattr(truncation, "obeyed", lambda run, judge: share)
+    monkeypatch.setattr(truncation, "unseen", lambda run: [torch.zeros(2, 1, 4, 4, dtype=torch.uint8)])
+    monkeypatch.setattr(truncation, "look", lambda judge, images: SimpleNamespace(features=sum(map(len, images))))
+    monkeypatch.setattr(truncation, "precision_recall", lambda real, fake: (precision[len(asked) - 1], 0.5))
+    monkeypatch.setattr(truncation, "density_coverage", lambda real, fake: (1.0, coverage[len(asked) - 1]))
+    run = SimpleNamespace(rows=list)
+    run.generate = lambda rows, batch_size, truncation: asked.append(truncation) or torch.zeros(8, 1, 4, 4)
+    assert (truncation.obeyed_and_traded(run, None) >= 1) == holds
+    assert asked == [1.0, 0.7, 0.5, 0.3]
+
+
+def test_paths_are_uneven_where_samples_answer_more_or_less_strongly():
+    generator = SimpleNamespace(styles=lambda latent: latent[:, None])
+    run = SimpleNamespace(rows=lambda seeds: {"latent": torch.randn(len(seeds), 64)})
+    run.game = SimpleNamespace(generator=generator)
+    generator.synthesis = lambda w: 3 * w.unflatten(2, (8, 8))
+    assert styles.uneven(run) < 0.05, "each step is answered alike, but for the choice of images"
+    strength = torch.tensor([1.0, 3.0]).repeat(125)[:, None, None, None]
+    generator.synthesis = lambda w: strength * w.unflatten(2, (8, 8))
+    assert styles.uneven(run) == pytest.approx(0.5, abs=0.02)
 
 
 def test_ranks_correlate_whatever_their_size():
