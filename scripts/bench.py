@@ -47,7 +47,7 @@ class Work:
     image_size: int
     channels: int
     steps: int
-    target: float  # gan-lab must be this many times as fast as the textbook loop
+    target: float | None = None  # gan-lab must be this many times as fast as the textbook loop; null: it has none
     float32: float = 1.0  # and so many times where it, too, computes in float32
     overhead: float = 0.05  # what gan-lab's loop may cost over its bare steps
     textbook_workers: int = 0  # of the DataLoader, as the well-known script of this game has them
@@ -61,6 +61,7 @@ class Work:
 
 REUSED = "model.reuse_fakes=true"  # as the loops of these games by their authors do
 TRANSLATION = {"channels": 3, "target": 1.3}
+SMALL = "model.latent_dim=64", "model.generator.width=16", "model.discriminator.width=16"  # sizes for a CPU
 PIX2PIX = TRANSLATION | {"overrides": (REUSED,)}
 CYCLEGAN = TRANSLATION | {"overrides": (REUSED, "loss=least_squares")}
 WORKS = {
@@ -71,6 +72,9 @@ WORKS = {
     "pix2pix128-8": Work("pix2pix", images=400, image_size=128, steps=2, batch_size=8, **PIX2PIX),
     "cyclegan64-1": Work("cyclegan", 400, 64, steps=4, batch_size=1, **CYCLEGAN),
     "cyclegan64-8": Work("cyclegan", 400, 64, steps=1, batch_size=8, **CYCLEGAN),
+    "r3gan32": Work("r3gan", 50_000, 32, 3, steps=2, batch_size=32, overrides=("loss=r3gan", *SMALL)),
+    "stylegan2-32": Work("stylegan2", 50_000, 32, 3, steps=16, batch_size=32, overrides=("loss=stylegan2", *SMALL)),
+    "biggan32": Work("biggan", 50_000, 32, 3, steps=4, batch_size=32, overrides=("loss=hinge", *SMALL)),
 }
 GPU_WORKS = {  # on a GPU, where small networks wait for the host and large batches do not
     "gan28": Work("gan", 60_000, 28, 1, steps=200, target=3.0, overhead=0.1, textbook_workers=4),
@@ -496,7 +500,7 @@ def measure(name: str, repetitions: int, words: list[str]) -> list[dict]:
     print(f"{name}: ", end="", file=sys.stderr, flush=True)
     work = WORKS_THERE[name]
     doubled = f"gan-lab, {REUSED}" if REUSED in work.overrides else None
-    chosen = [contender for contender in CONTENDERS if contender != doubled]
+    chosen = [contender for contender in CONTENDERS if contender != doubled] if work.target else ["gan-lab"]
     if torch.cuda.is_available():  # there are cores enough to start side by side
         processes = [Process(contender, name, words) for contender in chosen]
         for process in processes:
@@ -525,9 +529,9 @@ def measure(name: str, repetitions: int, words: list[str]) -> list[dict]:
     rows = []
     for contender, times in seconds.items():
         row = {"work": name, "contender": contender, "images_per_second": images / median(times)}
-        row |= {"ratio": ratio("textbook", contender), "seconds": times}
+        row |= {"seconds": times} | ({"ratio": ratio("textbook", contender)} if work.target else {})
         row |= {"host_ms": 1000 * median(hosts[contender]) / work.steps}
-        if contender == "gan-lab":
+        if contender == "gan-lab" and work.target:
             row |= {"target": work.float32 if in_float32(words) else work.target}
             row |= {"overhead": ratio("gan-lab", "bare steps") - 1, "largest_overhead": work.overhead}
         rows.append(row)
@@ -613,7 +617,8 @@ def table(rows: list[dict]) -> str:
     ]
     for row in rows:
         speed = row["images_per_second"]
-        cells = [row["work"], row["contender"], f"{speed:,.{0 if speed >= 100 else 1}f}", f"{row['ratio']:.2f}"]
+        cells = [row["work"], row["contender"], f"{speed:,.{0 if speed >= 100 else 1}f}"]
+        cells.append(f"{row['ratio']:.2f}" if "ratio" in row else "")
         if "target" in row:
             cells += [f"{row['target']:g}", f"{row['overhead']:+.1%}", f"{row['largest_overhead']:+.0%}"]
         else:
