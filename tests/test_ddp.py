@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes
 
 NONE = ["model.generator.norm=none", "model.discriminator.norm=none"]
 BARE = ["model.discriminator.spectral_norm=false"]  # whose power iteration counts forward passes
+ADAPTIVE = ["loss.views.ada.kimg=0.05", "loss.views.ada.every=1", "loss.views.ada.target=0.1"]
 EQUAL = {
     "non-saturating": ["model=gan", *NONE],
     "gradient penalty": ["model=gan", "loss=wgan_gp", *NONE],
@@ -33,6 +34,11 @@ EQUAL = {
     "relativistic": ["model=gan", "loss=relativistic", *NONE],
     "slopes": ["model=gan", "loss=wgan_div", "loss/penalty=r1+r2", *NONE],
     "noise and augmentation": ["model=gan", "loss/view=instance_noise+diff_augment", *NONE],
+    "adaptive augmentation": ["model=gan", "loss/view=ada", *ADAPTIVE, *NONE],
+    "adaptive augmentation, accumulated": [
+        *("model=gan", "loss/view=ada", *ADAPTIVE, "trainer.batch_size=4", "trainer.accumulate=2", *NONE),
+    ],
+    "fakes as real": ["model=gan", "loss/view=apa", "loss.views.apa.p=0.3", *NONE],
     "told the class": ["model=cgan", *NONE],
     "told the class, accumulated": ["model=cgan", "trainer.batch_size=4", "trainer.accumulate=2", *NONE, *BARE],
     "class terms": ["model=acgan", *NONE],
@@ -72,6 +78,7 @@ def work(rank, port, folder):
             stop,
             one_clock,
             shared_buffers,
+            strength,
             rounds_of_one_rank,
             checkpoint_of_two,
         ):
@@ -165,6 +172,15 @@ def shared_buffers(rank, world):
     return trainer.game.objective.mean.item()
 
 
+def strength(rank, world):
+    """Scores that one rank alone holds for real: the mean sign is that of both."""
+    trainer = trainer_of(config_of("model=gan", "loss/view=ada", *ADAPTIVE), world)
+    view = trainer.game.objective.views["ada"]
+    view.hear = lambda belief: type(view).hear(view, torch.ones_like(belief) if rank else -torch.ones_like(belief))
+    view.p.fill_(0.9)
+    return play(trainer, 2).game.objective.views["ada"].p.item()
+
+
 def rounds_of_one_rank(rank, world):
     """Each rank sees its own half of the global batch."""
     trainer = trainer_of(config_of(), world)
@@ -249,6 +265,11 @@ def test_one_rank_that_is_told_to_stop_stops_both(ranks):
 
 def test_state_of_no_player_is_averaged(ranks):
     assert [answers["shared_buffers"] for answers in ranks] == [0.5, 0.5]
+
+
+def test_ranks_share_what_was_heard_of_the_critics(ranks):
+    """Mean sign 0 is below the target: down by 8 of 50 images twice."""
+    assert [answers["strength"] for answers in ranks] == pytest.approx([0.9 - 2 * 8 / 50] * 2)
 
 
 def test_each_rank_sees_its_half_of_the_global_batch(ranks):

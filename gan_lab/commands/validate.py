@@ -160,8 +160,8 @@ def findings_of_one(
         for player in game.players:
             attempt(lambda player=player: build_optimizer(config, player, list(Player(player, game).parameters())))
     if game is not None and settings.init_from:
-        start = lambda: matches(game, build_game(before).state_dict(), settings.init_from)
-        attempt(start if before else lambda: matched(game, settings.init_from))
+        start = lambda: matches(game, build_game(before).state_dict(), settings.init_from, settings.freeze)
+        attempt(start if before else lambda: matched(game, settings.init_from, settings.freeze))
     if game is not None and data is not None and (data.is_there or set(game.needs) <= set(data.dataset.gives)):
         device = attempt(lambda: device_of(settings).type) or "cpu"
         parts = compat.Parts(data.dataset, game, settings, config["optimizer_overrides"], size or 1, device)

@@ -14,6 +14,7 @@ from gan_lab.config.settings import TrainerSettings
 from gan_lab.datasets import Dataset
 from gan_lab.losses.base import mixes_batch
 from gan_lab.models import Game
+from gan_lab.models.layers import layers
 
 
 @dataclass
@@ -81,6 +82,31 @@ def unknown_players(parts):
             )
 
 
+def frozen_layers(parts):
+    """What `trainer.freeze` asks for, by the layers that there are."""
+    trained = [name for names in parts.game.players.values() for name in names]
+    for network, count in parts.settings.freeze.items():
+        key = f"trainer.freeze.{network}"
+        if network not in trained:
+            close = (difflib.get_close_matches(network, trained, n=1, cutoff=0.4) or trained)[0]
+            yield (
+                f"{key}={count}: this model trains no network '{network}', but {' and '.join(trained)}. "
+                f"Set trainer.freeze={{{close}:{count}}}."
+            )
+            continue
+        there = len(layers(getattr(parts.game, network)))
+        if count >= max(1, there):
+            yield (
+                f"{key}={count} leaves none of the {there} layers of the {network} to be trained. "
+                f"Set {key}={max(0, there - 1)}."
+            )
+        elif count and parts.settings.init_from is None:
+            yield (
+                f"{key}={count} keeps layers as another run has trained them, and trainer.init_from names none. "
+                f"Set trainer.init_from=RUN, or {key}=0."
+            )
+
+
 # What a GPU differentiates by additions in no certain order, and refuses to where the order is to be certain: the
 # layers behind the callers of `alertNotDeterministic` in torch 2.14.1, which max_pool2d, avg_pool2d and cdist are not
 UNCERTAIN = (
@@ -108,4 +134,4 @@ def is_blurred(layer):
     return isinstance(layer, nn.Upsample) and layer.mode not in ("nearest", "nearest-exact")
 
 
-RULES = (uneven_batch, single_samples, uncertain_kernels, unknown_players)
+RULES = (uneven_batch, single_samples, uncertain_kernels, unknown_players, frozen_layers)

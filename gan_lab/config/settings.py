@@ -20,6 +20,7 @@ class TrainerSettings:
     max_minutes: float | None = None  # wall-clock limit, alone or beside steps
 
     init_from: str | None = None  # a run whose matching weights to start from
+    freeze: dict[str, int] = field(default_factory=dict)  # network -> its first layers that stay as init_from has them
 
     batch_size: int = 64  # images in one forward pass, over all devices
     accumulate: int = 1  # forward passes behind one update; the effective batch is batch_size * accumulate
@@ -97,6 +98,9 @@ class TrainerSettings:
         if self.evaluate_every is None and (self.patience or self.best_metric):
             name = "patience" if self.patience else "best_metric"
             raise ConfigError(f"trainer.{name} needs evaluations, and they are off: set trainer.evaluate_every=1000.")
+        for network, count in self.freeze.items():
+            if count < 0:
+                raise ConfigError(f"trainer.freeze.{network}={count} must not be negative: it counts layers.")
         if not 0 <= self.decay_from < 1:
             raise ConfigError(f"trainer.decay_from={self.decay_from} must lie between 0 and 1.")
         for name, most in MOST.items():

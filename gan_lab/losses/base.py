@@ -33,6 +33,8 @@ class Penalty(nn.Module):
     through: Literal["real", "fake"] | None = None  # the side that it looks at before augmentation, and through it
     per_sample = False  # true: it needs each sample's own score, which batch norm in the critic does not give
     couples_batch = False  # true: the term of a batch is not the mean of the terms of its parts
+    of_scores = False  # true: it is called with the scores of real and fake in place of critic and rows
+    shows: tuple[str, ...] = ()  # the buffers that are numbers of interest, which are reported beside the losses
     reads: str | None = None  # a part of the network at which it looks, such as the critic's `trunk`
 
     def __init__(self, weight: float = 1.0, every: int = 1):
@@ -43,6 +45,8 @@ class Penalty(nn.Module):
 
     def forward(self, network: Critic, *played: Rows, noise) -> Tensor:
         """The term as a scalar: of (critic, real, fake) at `judge` and `fool`, of (generator, rows) at `regularise`.
+
+        One that is `of_scores` is given (scores of real, scores of fake), and owed at `judge`.
 
         Critic and generator are called with rows. A critic's term differentiates the column `image`; what else a side
         has, such as its labels, stays beside it.
@@ -79,8 +83,8 @@ class View(nn.Module):
     """A change of what the critic is shown, the same in its own turn and in the generator's: (real, fake) to the same.
 
     Both are rows, whose column `image` has beside it whatever else the critic takes; a view that moves rows moves all
-    of their columns. It must be differentiable in the images of `fake`. What it remembers is part of its state
-    (`get_extra_state`).
+    of their columns. It must be differentiable in the images of `fake`. What it remembers is part of its state: in
+    `get_extra_state`, or in buffers, which are equal on all ranks after each round.
     """
 
     couples_batch = False  # true: a row that is shown comes from several rows of the batch, or from another time
@@ -88,9 +92,20 @@ class View(nn.Module):
     images_only = False  # true: points cannot be shown through it
     augments = False  # true: it changes each sample by itself, so that penalties can look through it
     remembers = False  # true: it shows what it has seen before, so that a turn goes through it once
+    hears = False  # true: it is told what the critic made of the real samples that it was shown
+    shows: tuple[str, ...] = ()  # the buffers that are numbers of interest, which are reported beside the losses
 
     def forward(self, real: Rows, fake: Rows, noise, step: int) -> tuple[Rows, Rows]:
         raise NotImplementedError
+
+    def hear(self, belief: Tensor) -> None:
+        """What the critic made of real samples in its own turn, [N]: positive where it took one for real."""
+
+    def settle(self, step: int, images: int) -> None:
+        """The end of a round, by which buffers are means over ranks; `step` rounds are over.
+
+        `images`: the real ones that all players have seen in it. Nothing here waits for the device.
+        """
 
     def alone(self, rows: Rows) -> Rows:
         """Samples, each by itself in the shape that the critic takes: for pictures of its scores."""
@@ -112,6 +127,7 @@ class Objective(nn.Module):
     compares = False  # true: the generator's loss looks at the scores of real samples too
     couples_batch = False  # true: the loss of a batch is not the mean of the losses of its parts
     bounded = True  # false: the scores run away unless a penalty or a clip holds the critic
+    undecided: float | None = 0.0  # the score of what may be real or fake; None: gaps between scores mean something
 
     def __init__(
         self,
@@ -136,6 +152,39 @@ class Objective(nn.Module):
     def mirrored(self, score: Tensor) -> Tensor:
         """Scores as they would be were real and fake to change sides: for whoever makes real samples look fake."""
         return -score
+
+    def belief(self, real: Tensor, fake: Tensor) -> Tensor:
+        """How far the critic takes each real sample for real, [N]: its score above that of an undecided critic.
+
+        Where only gaps between scores mean something, it is the gap to a fake sample. A critic of patches is taken for
+        the mean of its scores.
+        """
+        per_sample = lambda scores: scores.reshape(len(scores), -1).mean(dim=1)
+        relative = self.compares or self.undecided is None
+        return per_sample(real) - (per_sample(fake) if relative else self.undecided)
+
+    @torch.no_grad()
+    def hear(self, real: Tensor, fake: Tensor) -> None:
+        """Tell the views that want to know what the critic's scores were in its own turn."""
+        for view in self.views.values():
+            if view.hears:
+                view.hear(self.belief(real, fake))
+
+    @torch.no_grad()
+    def settle(self, step: int, images: int) -> None:
+        """The end of a round: see `View.settle`."""
+        for view in self.views.values():
+            view.settle(step, images)
+
+    def figures(self) -> dict[str, Tensor]:
+        """The numbers that penalties and views show of themselves, by name; on the device."""
+        parts = [("penalty", self.penalties), ("view", self.views)]
+        return {
+            f"{kind}/{name}/{what}": getattr(part, what)
+            for kind, group in parts
+            for name, part in group.items()
+            for what in part.shows
+        }
 
     def complaints(self, parts, name: str) -> Iterator[str]:
         """Why it cannot be played for in a training of these parts (`gan_lab.config.compat.Parts`)."""
@@ -180,11 +229,19 @@ class Objective(nn.Module):
         return rows
 
     def penalise(
-        self, at: str, network: Critic, *played: Rows, turn: int, noise, before: "Before | None" = None
+        self,
+        at: str,
+        network: Critic,
+        *played: Rows,
+        turn: int,
+        noise,
+        before: "Before | None" = None,
+        scores: tuple[Tensor, ...] = (),
     ) -> dict[str, Tensor]:
         """The penalties that are owed at this move, by name; `turn` counts those that the player has had before.
 
-        `before`: real and fake before they were augmented, for penalties that look through that.
+        `before`: real and fake before they were augmented, for penalties that look through that; `scores`: those of
+        both, for penalties of these.
         """
         due = {name: p for name, p in self.penalties.items() if p.at == at and turn % p.every == 0}
         if not due:
@@ -193,8 +250,8 @@ class Objective(nn.Module):
             terms = {}
             for name, p in due.items():
                 critic, shown = before.of(network, p.through) if before and p.through else (network, played)
-                shown = [rows.each(at_least_float32) for rows in shown]
-                terms[name] = p.weight * p.every * p(critic, *shown, noise=noise)
+                given = scores if p.of_scores else (critic, *(rows.each(at_least_float32) for rows in shown))
+                terms[name] = p.weight * p.every * p(*given, noise=noise)
             return terms
 
 

@@ -36,6 +36,7 @@ class LeastSquares(Objective):
         self.fake_target, self.generator_target, self.flip = fake_target, generator_target, flip
         self.generator_weight = generator_weight
         self.real_target = real_target + smoothing * (fake_target - real_target)
+        self.undecided = (self.real_target + fake_target) / 2
 
     def critic_loss(self, real: Tensor, fake: Tensor, noise) -> Tensor:
         target_real = flipped(self.real_target, self.fake_target, self.flip, real, noise, "flip_real")

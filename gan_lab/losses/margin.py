@@ -13,6 +13,8 @@ class Wasserstein(Objective):
     `clip`: after each update the critic's weights are clamped to [-clip, clip]; None leaves the bound to a penalty.
     """
 
+    undecided = None
+
     def __init__(
         self,
         critic_turns: int = 5,
@@ -36,7 +38,8 @@ class Wasserstein(Objective):
     def constrain(self, critic: nn.Module) -> None:
         if self.clip is not None:
             for weight in critic.parameters():
-                weight.clamp_(-self.clip, self.clip)
+                if weight.requires_grad:
+                    weight.clamp_(-self.clip, self.clip)
 
 
 class Hinge(Objective):

@@ -21,6 +21,7 @@ class PathLength(Penalty):
 
     at = "regularise"
     couples_batch = True  # by the mean
+    shows = ("mean",)
 
     def __init__(self, weight: float = 2.0, every: int = 4, decay: float = 0.01, shrink: int = 2):
         super().__init__(weight, every)

@@ -1,10 +1,10 @@
 """Bounds on the critic's slope.
 
 A critic of patches is taken for the mean of its scores of a sample, since that is what objectives take: so a weight
-means the same for every number of patches. R1 and R2 look through augmentation (`loss/view=diff_augment`), at samples
-as they were before it: Karras et al. 2020 (arXiv 2006.06676), official code. The others look at what the critic is
-shown. The slope is that in the image; what the critic sees beside it stays as it is. A place between a real and a fake
-sample, or around a real one, has beside it what the real one has.
+means the same for every number of patches. R1 and R2 look through augmentation (`loss/view=diff_augment` or `ada`), at
+samples as they were before it: Karras et al. 2020 (arXiv 2006.06676), official code. The others look at what the critic
+is shown. The slope is that in the image; what the critic sees beside it stays as it is. A place between a real and a
+fake sample, or around a real one, has beside it what the real one has.
 """
 
 import torch

@@ -46,7 +46,7 @@ class Game(nn.Module):
        the critic is called with the column `image` first and the others by their names. Where a critic says more, they
        get a callable that returns scores alone, so that objectives and penalties compose with every game.
     6. Penalties are added to the player's own loss, by `judge` for critics and `regularise` for the others.
-    7. What critics are shown passes through the objective's views.
+    7. What critics are shown passes through the objective's views, which hear what the critics made of it.
     8. A game reads no config, rank or device. `needs` names its batch keys, `averaged` the networks that EMA follows.
        Random draws come from `self.noise(name, shape)`; no name is drawn twice in a turn.
     9. A sample is made of the columns that `made_of` names, which `draw` gives for seeds and `sample` turns into the
@@ -206,7 +206,11 @@ class Game(nn.Module):
         real, fake = augment(before.real, before.fake)
         score_real, score_fake = at_least_float32(critic(real)), at_least_float32(critic(fake))
         losses = {"adversarial": self.objective.critic_loss(score_real, score_fake, noise)}
-        losses |= self.objective.penalise("judge", critic, real, fake, turn=self.turn, noise=noise, before=before)
+        self.objective.hear(score_real, score_fake)
+        scores = score_real, score_fake
+        losses |= self.objective.penalise(
+            "judge", critic, real, fake, turn=self.turn, noise=noise, before=before, scores=scores
+        )
         logs = {"score_real": score_real.mean(), "score_fake": score_fake.mean()}
         logs["separation"] = (score_real > score_fake).float().mean()  # 0.5: undecided; 1: no fake passes for real
         return Terms(suffixed(losses, name), suffixed(logs, name))

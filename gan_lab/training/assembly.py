@@ -12,6 +12,7 @@ from gan_lab.datasets.base import chosen
 from gan_lab.errors import CheckpointError, ConfigError, fault_in
 from gan_lab.models import Game
 from gan_lab.models.ema import Ema
+from gan_lab.models.layers import first
 from gan_lab.rows import Rows
 from gan_lab.training.distributed import World
 from gan_lab.training.loader import Loader
@@ -59,6 +60,9 @@ def assemble(config: dict, settings: TrainerSettings, world: World, *, stored: b
         raise translated(error, settings) from error
     for name, count in game.keeps.items():
         game.keep(dataset.columns(chosen(len(dataset), count), name))
+    for network, count in settings.freeze.items():
+        for weight in first(getattr(game, network), count).values():
+            weight.requires_grad_(False)
     if settings.compile:
         for network in {n for networks in game.players.values() for n in networks}:
             getattr(game, network).compile()
@@ -84,7 +88,7 @@ def assemble(config: dict, settings: TrainerSettings, world: World, *, stored: b
 
 def seat(config, settings, game: Game, name: str, world: World, amp) -> Seat:
     player = Player(name, game)
-    optimizer = build_optimizer(config, name, list(player.parameters()))
+    optimizer = build_optimizer(config, name, [p for p in player.parameters() if p.requires_grad])
     scaler = torch.amp.GradScaler(world.device.type, enabled=amp == torch.float16)
     clip = settings.clip.get(name) if isinstance(settings.clip, dict) else settings.clip
     return Seat(name, player, world.wrap(player), optimizer, scaler, clip)

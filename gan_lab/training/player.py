@@ -39,7 +39,7 @@ class Seat:
     ):
         self.name, self.player, self.unit = name, player, unit
         self.optimizer, self.scaler, self.clip = optimizer, scaler, clip
-        self.parameters = list(player.parameters())
+        self.parameters = [p for p in player.parameters() if p.requires_grad]  # without those that stay frozen
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.taken: list[tuple[int, Tensor]] = []  # since the last report: step, and whether the update was taken
         # The fused kernels skip an update by a flag that stays on the device, as GradScaler uses it

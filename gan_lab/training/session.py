@@ -51,7 +51,10 @@ def play(
     trainer, dataset = assemble(here, settings, world, stored=resume)
     say = print if world.first else lambda *words, **how: None
     origin = here["trainer"]["init_from"]
-    remembered, seconds = pick_up(trainer, settings, run_dir, say) if resume else set_out(trainer, origin, say)
+    if resume:
+        remembered, seconds = pick_up(trainer, settings, run_dir, say)
+    else:
+        remembered, seconds = set_out(trainer, origin, settings.freeze, say)
     say(opening(config, settings, trainer, seconds), flush=True)
     if world.first:
         observers = Observers(config, settings, trainer, dataset, run_dir, overrides)
@@ -83,9 +86,9 @@ def pick_up(trainer: Trainer, settings: TrainerSettings, run_dir: Path, say) -> 
     return remembered, trainer.seconds / max(1, trainer.step)
 
 
-def set_out(trainer: Trainer, origin: str | None, say) -> tuple[None, float | None]:
+def set_out(trainer: Trainer, origin: str | None, freeze: dict[str, int], say) -> tuple[None, float | None]:
     """Start from the weights of a run, if any, and see how many seconds a step takes here; nothing is remembered."""
-    say(start_from(trainer, origin)) if origin else None
+    say(start_from(trainer, origin, freeze)) if origin else None
     return None, rehearse(trainer) if trainer.world.size == 1 else None
 
 
@@ -277,8 +280,8 @@ def expected(config: dict, before: dict | None = None) -> tuple[int | None, floa
 def start(trainer: Trainer, settings: TrainerSettings, before: dict | None) -> str:
     """Take the weights that a run starts from; of a stage that is still to come only those that its networks have."""
     if before is None:
-        return start_from(trainer, settings.init_from)
-    found = matches(trainer.game, build_game(before).state_dict(), settings.init_from)
+        return start_from(trainer, settings.init_from, settings.freeze)
+    found = matches(trainer.game, build_game(before).state_dict(), settings.init_from, settings.freeze)
     return f"Starts from {settings.init_from}: {'; '.join(match.summary() for match in found)}."
 
 

@@ -55,7 +55,8 @@ class Trainer:
         self.rollbacks, self.draws = 0, seed
         game.noise = Noise(seed, self.world.device)
         self.parameters = [p for seat in seats for p in seat.parameters]
-        self.shared = [*game.objective.buffers()]  # state of no player: averaged over ranks after each round
+        kept = game.objective.state_dict()  # without constants
+        self.shared = [b for name, b in game.objective.named_buffers() if name in kept]  # averaged after each round
         self.step, self.batches, self.seconds = 0, 0, 0.0
         self.turns_taken = {seat.name: 0 for seat in seats}  # turns of each player so far
         self.terms: list[dict[str, Tensor]] = []  # what every turn since the last report said, on the device
@@ -114,6 +115,7 @@ class Trainer:
             for turn in range(counts[seat.name]):
                 self.turn(seat, step, turn, drawn[fresh - counts[seat.name] + turn])
         self.world.average_(self.shared)
+        self.game.objective.settle(step + 1, fresh * self.loader.images)
         self.step, self.batches = step + 1, self.batches + fresh
         if self.step % self.ema_every == 0:
             recent = sum(self.fresh(past) for past in range(self.step - self.ema_every, self.step))
@@ -152,9 +154,10 @@ class Trainer:
         self.turns_taken[seat.name] += 1
 
     def report(self) -> dict[str, float]:
-        """The mean of every term since the last report, of this rank; waits for the device."""
+        """The mean of every term since the last report, of this rank, and figures as they are; waits for the device."""
         names = dict.fromkeys(name for said in self.terms for name in said)
         means = {name: torch.stack([s[name].float() for s in self.terms if name in s]).mean() for name in names}
+        means |= {name: value.float() for name, value in self.game.objective.figures().items()}
         self.terms.clear()
         return dict(zip(means, torch.stack([*means.values()]).tolist(), strict=True)) if means else {}
 
