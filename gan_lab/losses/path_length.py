@@ -42,5 +42,5 @@ class PathLength(Penalty):
         places = gradient.shape[1] if gradient.dim() == 3 else 1
         lengths = gradient.flatten(1).norm(dim=1) / math.sqrt(places)
         mean = torch.lerp(self.mean, lengths.mean(), self.decay)
-        self.mean.copy_(mean.detach())
+        self.mean.copy_(torch.where(mean.isfinite(), mean, self.mean).detach())  # a turn without numbers is skipped
         return (lengths - mean).square().mean()
