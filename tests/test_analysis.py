@@ -84,7 +84,8 @@ class Made(Run):
         self.generator, self.dataset, self.device = generator, dataset or Digits("train"), torch.device("cpu")
         self.game = SimpleNamespace(
             sample=lambda rows: Rows(image=self.generator(rows["latent"])), averaged=("generator",),
-            generator=generator, made_of=("latent",), makes=("image",), conditions=(),
+            generator=generator, made_of=("latent",), spaces=(), makes=("image",), conditions=(),
+            into=lambda rows, space: rows,
             draw=lambda seeds: Rows(latent=torch.stack([self.latent(seed) for seed in seeds])),
         )  # fmt: skip
         self.latent_dim = latent_dim
@@ -130,7 +131,7 @@ def test_the_coordinate_that_changes_most_comes_first(weight):
 
 
 def test_a_coordinate_that_is_not_there_is_named(weight):
-    with pytest.raises(ConfigError, match="coordinates=6 is not there: the latents of this run have 0 to 5."):
+    with pytest.raises(ConfigError, match="coordinates=6 is not there: the numbers of a latent are 0 to 5."):
         traversal(Made(lambda z: flat_pictures(z, weight)), coordinates=[1, 6])
 
 
