@@ -37,12 +37,14 @@ from gan_lab.runs.run import Run
 QUICK = {
     "arithmetic": {"pool": 60, "trials": 8},
     "adversarial": {"n": 60, "n_test": 30},
+    "directions": {"over": 2, "count": 2, "steps": 3},
     "dropout": {"n": 60},
     "edit": {"candidates": 4, "steps": 3, "shown": 2},
     "features": {"n": 60, "n_test": 30},
     "filters": {"n": 30},
     "interpolation": {"pairs": 4},
     "neighbours": {"n": 20, "most": 100, "rows": 2},
+    "path_length": {"n": 20, "features": "pixels"},
     "steganography": {"n": 8, "rows": 2},
     "projection": {"n": 2, "starts": 2, "steps": 3, "pairs": 20, "most": 100},
     "traversal": {"over": 2},
@@ -298,7 +300,9 @@ def is_expected(what, run, sentence):
         return True
     if what == "steganography":
         return "latent" in run.game.made_of or "back" not in run.game.translators
-    if what in ("arithmetic", "edit", "projection", "traversal"):
+    if what == "directions" and "takes a latent as it is" in sentence:
+        return run.game.made_of[0] == "latent"
+    if what in ("arithmetic", "directions", "edit", "path_length", "projection", "traversal"):
         return "samples" in sentence or ("this run translates images" in sentence and "latent" not in run.game.made_of)
     return what == "dropout" and "samples" in sentence
 
