@@ -187,7 +187,7 @@ def test_a_wrong_table_gets_a_sentence(styled, capsys, line):
 
 def test_samples_without_styles_are_not_mixed(plain, capsys):
     assert main(["sample", str(plain), "mix=4"]) == 2
-    sentence = "gan-lab: mix=4x4 mixes the styles of samples, and this run's have none: leave it out.\n"
+    sentence = "gan-lab: mix joins the styles of two samples, and this run's samples have none: leave it out.\n"
     assert capsys.readouterr().err == sentence
 
 
@@ -320,6 +320,8 @@ def test_chosen_layers_are_moved_alone(styled, monkeypatch):
     assert all(shift[..., [0, 3], :].any() and not shift[..., [1, 2, 4, 5], :].any() for shift in moved)
     with pytest.raises(ConfigError, match="layers=7 is not there: the layers that a styles enters are 0 to 5."):
         directions(run, layers=[7])
+    with pytest.raises(ConfigError, match="over=1 leaves no other sample to compare with: set over=2 or more."):
+        directions(run, over=1)
     with pytest.raises(ConfigError, match="takes a latent as it is: set space=styles."):
         directions(run, space="latent")
 
@@ -343,6 +345,8 @@ def test_the_direction_of_a_concept_is_the_coordinate_that_draws_it(monkeypatch)
     assert figures["before/label:2"] == pytest.approx(0.31, abs=0.08) and figures["after/label:2"] > 0.95
     with pytest.raises(ConfigError, match="no layer of this run's generator takes a latent as it is: name concepts"):
         directions(run)
+    with pytest.raises(ConfigError, match="label:2 is in . of 1 samples: raise n= or choose another."):
+        directions(run, concepts=["label:2"], n=2)
     with pytest.raises(ConfigError, match="a direction is learned from samples with a concept"):
         directions(run, concepts=["seeds:1,2"])
 

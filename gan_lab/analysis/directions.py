@@ -43,6 +43,8 @@ def directions(
     samples with it and on those without: 0.5 is chance.
     """
     latents_only(run, "directions")
+    if over < 2:
+        raise ConfigError("over=1 leaves no other sample to compare with: set over=2 or more.")
     space = run.space(space or run.game.per_layer or None)
     base, samples = fresh(run, over, seed, space)
     entrances = entered(run, space)
@@ -187,7 +189,7 @@ def of_concepts(run: Run, space: str, mask: Tensor, texts: list[str], n: int) ->
         concept = named(text, run)
         there = concept.there(read(reader(run, concept.kind), samples)).long()
         if not 0 < int(there[:half].sum()) < half:
-            raise ConfigError(f"{text} is in {int(there[:half].sum())} of {half} samples: choose one that is in some.")
+            raise ConfigError(f"{text} is in {int(there[:half].sum())} of {half} samples: raise n= or choose another.")
         fit = Linear(places[:half], there[:half], 2)
         normal = (fit.weight[1] - fit.weight[0]) / fit.std
         found.append(normal / normal.norm())

@@ -180,7 +180,7 @@ def mixed(run, rows, height: int, width: int, cut: int | None):
 
     space = run.game.per_layer
     if not space:
-        raise ConfigError(f"mix={height}x{width} mixes the styles of samples, and this run's have none: leave it out.")
+        raise ConfigError("mix joins the styles of two samples, and this run's samples have none: leave it out.")
     rows = run.into(rows, space)
     layers = rows[space].shape[1]
     cut = layers // 2 if cut is None else cut
