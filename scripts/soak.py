@@ -49,8 +49,8 @@ KEYS = [
     "optimizer@x", "jobs",
 ]  # fmt: skip
 OPTIONS = {
-    "sample": ["n", "seeds", "label", "attributes", "code.0", "code.x", "files", "interpolate", "steps", "gif",
-               "weights", "checkpoint", "root", "out", "device", "trust"],
+    "sample": ["n", "seeds", "label", "attributes", "code.0", "code.x", "files", "interpolate", "space", "mix", "cut",
+               "steps", "gif", "weights", "checkpoint", "root", "out", "device", "trust"],
     "evaluate": ["n", "extractor", "weights", "checkpoint", "seed", "root", "inception", "device", "trust"],
     "timelapse": ["fps", "every", "size", "seeds", "weights", "out", "trust"],
     "compare": ["metric", "sort", "csv", "markdown", "all"],

@@ -37,12 +37,14 @@ from gan_lab.runs.run import Run
 QUICK = {
     "arithmetic": {"pool": 60, "trials": 8},
     "adversarial": {"n": 60, "n_test": 30},
+    "directions": {"over": 2, "count": 2, "steps": 3},
     "dropout": {"n": 60},
     "edit": {"candidates": 4, "steps": 3, "shown": 2},
     "features": {"n": 60, "n_test": 30},
     "filters": {"n": 30},
     "interpolation": {"pairs": 4},
     "neighbours": {"n": 20, "most": 100, "rows": 2},
+    "path_length": {"n": 20, "features": "pixels"},
     "steganography": {"n": 8, "rows": 2},
     "projection": {"n": 2, "starts": 2, "steps": 3, "pairs": 20, "most": 100},
     "traversal": {"over": 2},
@@ -84,7 +86,8 @@ class Made(Run):
         self.generator, self.dataset, self.device = generator, dataset or Digits("train"), torch.device("cpu")
         self.game = SimpleNamespace(
             sample=lambda rows: Rows(image=self.generator(rows["latent"])), averaged=("generator",),
-            generator=generator, made_of=("latent",), makes=("image",), conditions=(),
+            generator=generator, made_of=("latent",), spaces=(), makes=("image",), conditions=(),
+            into=lambda rows, space: rows,
             draw=lambda seeds: Rows(latent=torch.stack([self.latent(seed) for seed in seeds])),
         )  # fmt: skip
         self.latent_dim = latent_dim
@@ -130,7 +133,7 @@ def test_the_coordinate_that_changes_most_comes_first(weight):
 
 
 def test_a_coordinate_that_is_not_there_is_named(weight):
-    with pytest.raises(ConfigError, match="coordinates=6 is not there: the latents of this run have 0 to 5."):
+    with pytest.raises(ConfigError, match="coordinates=6 is not there: the numbers of a latent are 0 to 5."):
         traversal(Made(lambda z: flat_pictures(z, weight)), coordinates=[1, 6])
 
 
@@ -297,7 +300,9 @@ def is_expected(what, run, sentence):
         return True
     if what == "steganography":
         return "latent" in run.game.made_of or "back" not in run.game.translators
-    if what in ("arithmetic", "edit", "projection", "traversal"):
+    if what == "directions" and "takes a latent as it is" in sentence:
+        return run.game.made_of[0] == "latent"
+    if what in ("arithmetic", "directions", "edit", "path_length", "projection", "traversal"):
         return "samples" in sentence or ("this run translates images" in sentence and "latent" not in run.game.made_of)
     return what == "dropout" and "samples" in sentence
 

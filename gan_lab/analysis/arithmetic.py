@@ -24,19 +24,21 @@ def arithmetic(
     examples: int = 3,
     trials: int = 100,
     pool: int = 2000,
+    space: str | None = None,
 ) -> Finding:
     """The mean latent of samples of a concept, minus another's, plus a third's, and what becomes of it.
 
     A concept is label:3, attribute:red+circle or seeds:1,2,3; without any, common ones are chosen. `expect`: what the
     results should be; unless said, what `plus` is, and of attributes also what `start` has and `minus` has not.
     `examples` samples are averaged, drawn anew from a `pool` of samples in each of `trials`; the conditions of a result
-    are those of a sample of the first concept. Radford et al. 2016 (arXiv
-    1511.06434), section 6.3.2. Figures: `share` of results that are as expected; `chance`, of random samples; `single`,
-    of results where one sample stands for each concept; `factor`, share over chance. One classifier chooses the
-    samples, and another, of other seed and architecture, evaluates the results.
+    are those of a sample of the first concept. `space`: add in another space than the latents', such as style. Radford
+    et al. 2016 (arXiv 1511.06434), section 6.3.2. Figures: `share` of results that are as expected; `chance`, of random
+    samples; `single`, of results where one sample stands for each concept; `factor`, share over chance. One classifier
+    chooses the samples, and another, of other seed and architecture, evaluates the results.
     """
     latents_only(run, "arithmetic")
-    drawn, samples = fresh(run, pool, POOL_SEED)
+    space = run.space(space)
+    drawn, samples = fresh(run, pool, POOL_SEED, space)
     words = [start, minus, plus]
     if any(words) and not all(words):
         raise ConfigError(
@@ -50,7 +52,7 @@ def arithmetic(
     members = []
     for concept in concepts:
         if concept.kind == "seeds":
-            members.append(run.rows(concept.seeds))
+            members.append(run.into(run.rows(concept.seeds), space))
             continue
         found = drawn.at(concept.there(read(reader(run, concept.kind), samples)).to(drawn.device))
         if found.count < examples:
@@ -60,9 +62,9 @@ def arithmetic(
         members.append(found)
 
     finding = Finding()
-    results = run.generate(sums(members, examples, trials), AT_ONCE)
+    results = run.generate(sums(members, space, examples, trials), AT_ONCE)
     rows = [
-        torch.cat([run.generate(mean_of(m, examples, i)[1], AT_ONCE) for m in members] + [results[i : i + 1]])
+        torch.cat([run.generate(mean_of(m, space, examples, i)[1], AT_ONCE) for m in members] + [results[i : i + 1]])
         for i in range(8)
     ]
     finding.pictures["arithmetic"] = pictures.grid(torch.cat(rows), columns=3 * examples + 1)
@@ -75,7 +77,7 @@ def arithmetic(
         return finding
     judge = reader(run, wanted.kind, judges=True)
     share = lambda pictures: float(wanted.there(read(judge, pictures)).double().mean())
-    single = run.generate(sums(members, 1, trials), AT_ONCE)
+    single = run.generate(sums(members, space, 1, trials), AT_ONCE)
     finding.figures = {"share": share(results), "chance": share(samples), "single": share(single)}
     finding.figures["factor"] = finding.figures["share"] / max(finding.figures["chance"], 1 / pool)
     finding.notes.append(f"Expected: {wanted.text}. Classifier: {judge.about}.")
@@ -117,14 +119,14 @@ def expected(concepts: list[Concept], text: str | None, run: Run) -> Concept | N
     return plus if plus.kind == "label" else None
 
 
-def sums(members: list[Rows], examples: int, trials: int) -> Rows:
+def sums(members: list[Rows], space: str, examples: int, trials: int) -> Rows:
     """What the results of all trials are made of, a row each."""
-    first, minus, plus = (Rows.joined(mean_of(m, examples, i)[0] for i in range(trials)) for m in members)
-    return first.changed(latent=first["latent"] - minus["latent"] + plus["latent"])
+    first, minus, plus = (Rows.joined(mean_of(m, space, examples, i)[0] for i in range(trials)) for m in members)
+    return first.changed(**{space: first[space] - minus[space] + plus[space]})
 
 
-def mean_of(members: Rows, examples: int, trial: int) -> tuple[Rows, Rows]:
-    """One row with the mean latent of some members and the conditions of the first of them, and these members."""
+def mean_of(members: Rows, space: str, examples: int, trial: int) -> tuple[Rows, Rows]:
+    """One row with the mean, in a space, of some members and the conditions of the first of them, and these members."""
     draw = torch.randperm(members.count, generator=torch.Generator().manual_seed(trial))[:examples]
     some = members.at(draw.to(members.device))
-    return some.at([0]).changed(latent=some["latent"].mean(dim=0, keepdim=True)), some
+    return some.at([0]).changed(**{space: some[space].mean(dim=0, keepdim=True)}), some

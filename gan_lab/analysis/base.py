@@ -7,8 +7,11 @@ from torch import Tensor
 
 from gan_lab.datasets.base import chosen
 from gan_lab.errors import ConfigError
+from gan_lab.metrics import Extractor
 from gan_lab.rows import Rows
+from gan_lab.runs.evaluation import extractor_of
 from gan_lab.runs.run import Run
+from gan_lab.wording import shortened
 
 AT_ONCE = 250  # pictures that pass through a network together
 
@@ -38,10 +41,22 @@ def latents_only(run: Run, what: str) -> None:
         raise ConfigError(f"what={what} needs a latent space, and this run translates images.")
 
 
-def fresh(run: Run, n: int, seed: int) -> tuple[Rows, Tensor]:
-    """What n samples of seeds from `seed` on are made of, and the samples [n, C, H, W] in [-1, 1]."""
-    rows = run.rows(range(seed, seed + n))
+def fresh(run: Run, n: int, seed: int, space: str | None = None) -> tuple[Rows, Tensor]:
+    """What n samples of seeds from `seed` on are made of, in a space, and the samples [n, C, H, W] in [-1, 1]."""
+    rows = run.into(run.rows(range(seed, seed + n)), run.space(space))
     return rows, run.generate(rows, AT_ONCE)
+
+
+def extent(run: Run, space: str, n: int = 1000) -> tuple[Tensor, Tensor]:
+    """Mean [...] of where samples lie in a space, and how far each number strays from it, as a standard deviation.
+
+    Of the first space, in which latents are drawn, they are 0 and 1.
+    """
+    if space == run.game.made_of[0]:
+        nowhere = run.rows([0])[space][0].cpu() * 0
+        return nowhere, nowhere + 1
+    values = run.into(run.rows(range(8_000_000, 8_000_000 + n)), space)[space].cpu()
+    return values.mean(dim=0), values.std(dim=0)
 
 
 def real(run: Run, n: int, seed: int = 0) -> Tensor:
@@ -57,6 +72,13 @@ def as_played(stored: Tensor) -> Tensor:
 def distances(a: Tensor, b: Tensor) -> Tensor:
     """Root mean square differences of pictures [N, ...] to those in the same place, [N], in units of their values."""
     return (a - b).flatten(1).square().mean(dim=1).sqrt()
+
+
+def smooth(run: Run, features: str | None) -> Extractor:
+    """The extractor that a look's `features` name, or the one that judges this data; one that can be differentiated."""
+    if features not in (None, "classifier", "pixels"):
+        raise ConfigError(f"features={shortened(features)} is not known here; choose classifier or pixels.")
+    return extractor_of(features, run.config, run.dataset).to(run.device)
 
 
 def apart(pictures: Tensor) -> float:

@@ -12,22 +12,27 @@ from gan_lab.runs.run import Run
 
 
 def solved(
-    run: Run, start: Rows, cost: Callable[[Tensor, Tensor], Tensor], steps: int, rate: float
+    run: Run,
+    start: Rows,
+    cost: Callable[[Tensor, Tensor], Tensor],
+    steps: int,
+    rate: float,
+    space: str = "latent",
 ) -> tuple[Rows, Tensor]:
-    """Rows whose latents lower `cost`, and their costs [N]; every row is a search of its own.
+    """Rows that lower `cost` by their place in a space, and their costs [N]; every row is a search of its own.
 
-    `cost` takes pictures [N, C, H, W] in [-1, 1] and latents and answers [N]. Adam with beta1 0.9, its rate falling to
-    a tenth; of each row the best of all steps is kept.
+    `cost` takes pictures [N, C, H, W] in [-1, 1] and places [N, ...], of latents for example, and answers [N]. Adam
+    with beta1 0.9, its rate falling to a tenth; of each row the best of all steps is kept.
     """
     start = start.to(run.device)
-    latents = start["latent"].clone().requires_grad_(True)
+    latents = start[space].clone().requires_grad_(True)
     optimizer = torch.optim.Adam([latents], lr=rate)
     best, least = latents.detach().clone(), torch.full((start.count,), torch.inf, device=run.device)
     for step in range(steps + 1):
         for group in optimizer.param_groups:
             group["lr"] = rate * 0.1 ** (step / steps)
         with torch.enable_grad():
-            drawn = run.game.sample(start.changed(latent=latents))[run.game.makes[0]]
+            drawn = run.game.sample(start.changed(**{space: latents}))[run.game.makes[0]]
             costs = cost(drawn.float(), latents)  # [N]
         better = costs.detach() < least
         least = torch.where(better, costs.detach(), least)
@@ -35,7 +40,7 @@ def solved(
         optimizer.zero_grad()
         costs.sum().backward()
         optimizer.step()
-    return start.changed(latent=best), least.cpu()
+    return start.changed(**{space: best}), least.cpu()
 
 
 def encoder(run: Run, pairs: int, width: int = 32, steps: int = 500) -> Callable[[Tensor], Tensor]:

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from gan_lab.config.options import MOST_SAMPLES, free, limited, parse, seeds_of
+from gan_lab.config.options import MOST_SAMPLES, free, limited, parse, seeds_of, whole
 from gan_lab.errors import ConfigError, ResourceError
+from gan_lab.wording import shortened
 
 USAGE = """usage: gan-lab sample RUN [key=value ...]
 
@@ -19,6 +20,10 @@ Generates samples with the averaged weights of the last checkpoint. Existing fil
   files=true             one PNG for each seed instead of a grid
   interpolate=spherical  interpolate between the seeds' latents: spherical or linear; one row per pair, with the
                          conditions of its first seed
+  space=style            interpolate there: latent (the default), or a space that the run names (styles of StyleGAN)
+  mix=4                  runs with styles: a table of samples with the styles of one seed in the first layers (its row)
+                         and of another in all others (its column); mix=3x5: rows x columns. The sources stand beside it
+  cut=4                  mix: how many layers are the row's (default: half of them)
   steps=9                number of images from one seed to the next
   gif=true               the interpolation as a GIF
   weights=ema            ema (averaged) or raw
@@ -38,6 +43,9 @@ class Options:
     seeds: str | None = None
     files: bool = False
     interpolate: str | None = None
+    space: str | None = None
+    mix: str | None = None
+    cut: int | None = None
     steps: int = limited(9, most=MOST_SAMPLES)
     gif: bool = False
     weights: str = "ema"
@@ -54,8 +62,9 @@ def main(argv: list[str]) -> int | None:
         print(more_usage(argv))
         return None
     options, words = parted(Options, argv[1:], "sample")
-    seeds = list(range(options.n)) if options.seeds is None else seeds_of(options.seeds)
-    check(options, seeds)
+    table = table_of(options)
+    seeds = list(range(sum(table) or options.n)) if options.seeds is None else seeds_of(options.seeds)
+    check(options, seeds, table)
 
     from gan_lab.runs.run import Run
 
@@ -108,6 +117,8 @@ def draw(run, options: Options, seeds: list[int], words: list[str]) -> Path:
     folder = run.folder / "generated"
     given, chosen = words_of(run, words, fields(Options))
     rows = run.rows(seeds, **given)
+    if options.interpolate:
+        rows = run.into(rows, run.space(options.space))
     make = lambda rows: run.make(rows, **chosen)
     suffix = "".join(f"-{tagged(word)}" for word in words)
     name = f"step-{run.state['step']:08d}-{options.weights}{suffix}"
@@ -115,7 +126,9 @@ def draw(run, options: Options, seeds: list[int], words: list[str]) -> Path:
     # Walk from seed to seed, and around where a GIF repeats
     if options.interpolate:
         ends = [(i, i + 1) for i in range(len(seeds) - 1)] + ([(len(seeds) - 1, 0)] if options.gif else [])
-        walks = [run.walk(rows.at([a]), rows.at([b]), options.steps, options.interpolate) for a, b in ends]
+        walks = [
+            run.walk(rows.at([a]), rows.at([b]), options.steps, options.interpolate, options.space) for a, b in ends
+        ]
         samples = images(make(Rows.joined(walks)))
         if options.gif:
             frames = [pictures.grid(image[None], columns=1) for image in samples]
@@ -124,6 +137,11 @@ def draw(run, options: Options, seeds: list[int], words: list[str]) -> Path:
         else:
             path = free(Path(options.out or folder / f"{name}-{options.interpolate}.png"))
             pictures.save_png(pictures.grid(samples, columns=options.steps), path)
+    elif options.mix:
+        path = free(Path(options.out or folder / f"{name}-mix{options.mix}.png"))
+        samples = images(make(mixed(run, rows, *table_of(options), options.cut)))
+        beside = images(make(rows)).split(table_of(options))  # the samples whose styles are mixed
+        pictures.save_png(pictures.grid(bordered(samples, *beside), columns=len(beside[1]) + 1), path)
     elif options.files:
         path = free(Path(options.out or folder / name))
         path.mkdir(parents=True)
@@ -140,6 +158,49 @@ def draw(run, options: Options, seeds: list[int], words: list[str]) -> Path:
         drawn = run.dataset.draw({"fixed": samples}, None) if samples.dim() != 4 else {"fixed": pictures.grid(samples)}
         pictures.save_png(drawn["fixed"], path)
     return path
+
+
+def table_of(options: Options) -> tuple[int, int] | tuple[()]:
+    """Rows and columns of the table that `mix` asks for; none where it is not asked for. ConfigError."""
+    if options.mix is None:
+        return ()
+    sides = options.mix.split("x")
+    if len(sides) > 2 or not all(whole(side) for side in sides):
+        raise ConfigError(f"mix={shortened(options.mix)} must be one number, or rows x columns such as 3x5.")
+    height, width = int(sides[0]), int(sides[-1])
+    if height * width > MOST_SAMPLES:
+        asked = f"mix={options.mix} is a table of {height * width:,} pictures"
+        raise ConfigError(f"{asked}; at most {MOST_SAMPLES:,} are made at once.")
+    return height, width
+
+
+def mixed(run, rows, height: int, width: int, cut: int | None):
+    """Rows of a table, row by row: the first `cut` layers are styled by one of `height` rows, the others by `width`."""
+    import torch
+
+    space = run.game.per_layer
+    if not space:
+        raise ConfigError("mix joins the styles of two samples, and this run's samples have none: leave it out.")
+    rows = run.into(rows, space)
+    layers = rows[space].shape[1]
+    cut = layers // 2 if cut is None else cut
+    if cut >= layers:
+        raise ConfigError(
+            f"cut={cut} leaves the columns no layer: this run's samples have {layers}; set cut={layers - 1}."
+        )
+    coarse, fine = rows.at(slice(height)), rows.at(slice(height, None))
+    coarse = coarse.each(lambda x: x.repeat_interleave(width, dim=0))
+    fine = fine[space].repeat(height, 1, 1)
+    return coarse.changed(**{space: torch.cat([coarse[space][:, :cut], fine[:, cut:]], dim=1)})
+
+
+def bordered(samples, left, top):
+    """A table of pictures [rows * columns, C, H, W] with those of its rows on the left and of its columns on top."""
+    import torch
+
+    body = samples.unflatten(0, (len(left), len(top)))
+    corner = torch.ones_like(left[:1])
+    return torch.cat([corner, top, torch.cat([left[:, None], body], dim=1).flatten(0, 1)])
 
 
 def tagged(word: str) -> str:
@@ -159,8 +220,18 @@ def side_by_side(made):
     return torch.cat(several, dim=3) if alike else several[0]
 
 
-def check(options: Options, seeds: list[int]) -> None:
+def check(options: Options, seeds: list[int], table: tuple[int, ...]) -> None:
     """ConfigError for options that do not go together."""
+    if options.space and not options.interpolate:
+        raise ConfigError(f"space={shortened(options.space)} is for interpolations: add interpolate=linear.")
+    if options.cut and not table:
+        raise ConfigError("cut says where styles are mixed: add mix=4.")
+    if table and (options.interpolate or options.files):
+        other = "interpolate" if options.interpolate else "files"
+        raise ConfigError(f"mix makes one table, and {other} something else: leave out one of the two.")
+    if table and len(seeds) != sum(table):
+        needs = f"mix={options.mix} needs {sum(table)} seeds, {table[0]} for its rows and {table[1]} for its columns"
+        raise ConfigError(f"{needs}, and there are {len(seeds)}: set seeds=0-{sum(table) - 1}, for example.")
     if options.interpolate not in (None, "linear", "spherical"):
         raise ConfigError(f"interpolate={options.interpolate} is not known; choose linear or spherical.")
     if options.interpolate and len(seeds) < 2:

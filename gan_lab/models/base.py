@@ -52,7 +52,9 @@ class Game(nn.Module):
     9. A sample is made of the columns that `made_of` names, which `draw` gives for seeds and `sample` turns into the
        pictures that `makes` names. The keyword options of `sample` are words of `gan-lab sample` and `translate`; a
        line of its docstring, "`name`: what it does.", is their help.
-    10. What a seed has of the data is fixed before the first round: `keeps` says how many rows of which columns the
+    10. A game whose samples pass through further spaces on their way from `made_of` to pictures names them in `spaces`:
+       `into` says where rows lie in one, in a column of its name, and `sample` takes such rows, too.
+    11. What a seed has of the data is fixed before the first round: `keeps` says how many rows of which columns the
        game is handed then (`keep`), which it holds in buffers.
     """
 
@@ -61,6 +63,8 @@ class Game(nn.Module):
     averaged: tuple[str, ...] = ("generator",)
     needs: tuple[str, ...] = ("image",)
     made_of: tuple[str, ...] = ("latent",)  # what a sample is made of; the first is what walks and searches move
+    spaces: tuple[str, ...] = ()  # beside that first column: where else samples can be walked and searched, as styles
+    per_layer: str = ""  # that of the spaces which has a vector for each layer, coarse ones first: [N, layers, D]
     makes: tuple[str, ...] = ("image",)  # the pictures of a sample; each is judged against the data's of its name
     measures: tuple[str, ...] = ()  # the figures of its own that `measure` gives
     given: str = "source"  # the column of the data whose pictures become the column "source" of a sample
@@ -84,6 +88,10 @@ class Game(nn.Module):
     def sample(self, rows: Rows) -> Rows:
         """The pictures that are made of rows: images [N, C, H, W] in [-1, 1], or points [N, D]."""
         raise NotImplementedError
+
+    def into(self, rows: Rows, space: str) -> Rows:
+        """The same samples by where they lie in one of `spaces`, or in the first column of `made_of`, as they are."""
+        return rows
 
     def keep(self, rows: Rows) -> None:
         """Take the rows of the data that `keeps` asks for; called once, before the first round of a run."""

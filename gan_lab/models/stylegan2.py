@@ -25,6 +25,8 @@ class Styled(GAN):
     mixing. A subclass says what new samples of a turn are made of, `new`, a row for each row of the batch.
     """
 
+    spaces = ("style", "styles")  # one for all layers, or one for each: W and W+ of the literature
+    per_layer = "styles"
     mixing: float
 
     def discriminator_loss(self, batch: Rows, step: int) -> Terms:
@@ -70,8 +72,23 @@ class Styled(GAN):
 
     def make(self, rows: Rows, truncation: float = 1.0) -> Tensor:
         """Images of rows under the constant noise, [N, C, H, W]."""
-        styles = self.generator.styles(rows["latent"], **self.told(rows), truncation=truncation)
-        return self.generator.synthesis(styles)
+        return self.generator.synthesis(self.placed(rows, truncation))
+
+    def placed(self, rows: Rows, truncation: float = 1.0) -> Tensor:
+        """The style of each place of rows that have latents, one style or all of them: [N, num_styles, style_dim]."""
+        if "latent" in rows:
+            return self.generator.styles(rows["latent"], **self.told(rows), truncation=truncation)
+        styles = (
+            rows["styles"] if "styles" in rows else rows["style"][:, None].expand(-1, self.generator.num_styles, -1)
+        )
+        return styles if truncation == 1 else torch.lerp(self.generator.mapping.average, styles, truncation)
+
+    def into(self, rows: Rows, space: str) -> Rows:
+        if space == "latent":
+            return rows
+        styles = self.placed(rows)
+        moved = {"style": styles[:, 0], "styles": styles.contiguous()}[space]
+        return rows.without("latent", *self.spaces).changed(**{space: moved})
 
     def sample(self, rows: Rows, *, truncation: float = 1.0) -> Rows:
         """Images of rows.

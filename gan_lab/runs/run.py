@@ -186,9 +186,25 @@ class Run:
         """The first picture of each sample of `make`: images [N, C, H, W] in [-1, 1], or points [N, D]."""
         return self.make(rows, batch_size, **options)[self.game.makes[0]]
 
-    def walk(self, start: Rows, end: Rows, steps: int, way: str = "spherical") -> Rows:
-        """Rows on the way from one row to another, both ends included; conditions stay those of the start."""
-        moved = self.game.made_of[0]
+    def space(self, word: str | None) -> str:
+        """The space that a word names, of those in which samples can be moved: the first unless one is named."""
+        known = [self.game.made_of[0], *self.game.spaces]
+        if word is not None and word not in known:
+            has = f"samples of this run can be moved in {' or '.join(known)}"
+            raise ConfigError(f"space={shortened(word)} is not known: {has}.")
+        return word or known[0]
+
+    @torch.no_grad()
+    def into(self, rows: Rows, space: str, batch_size: int = 64) -> Rows:
+        """The same samples by where they lie in one of the game's spaces, in a column of its name."""
+        return Rows.joined(self.game.into(part, space) for part in rows.to(self.device).split(batch_size))
+
+    def walk(self, start: Rows, end: Rows, steps: int, way: str = "spherical", space: str | None = None) -> Rows:
+        """Rows on the way from one row to another, both ends included; conditions stay those of the start.
+
+        `space` is the column in which they lie, unless it is the first that samples are made of.
+        """
+        moved = self.space(space)
         on = start.at([0] * steps)
         return on.changed(**{moved: interpolate(start[moved][0], end[moved][0], steps, way)})
 
