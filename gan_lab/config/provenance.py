@@ -67,10 +67,27 @@ def origins(run: Path) -> list[Origin]:
         chosen[group].source = stage
     by_words = {stage: of_the_stage, "command line": words, "resume": resumed}
     layers = [*file_layers(folders, chosen), *(typed(name, words, chosen) for name, words in by_words.items())]
-    return [
+    config = config_of(run)
+    found = [
         *(Origin(group, choice.names, choice.source, choice.names != choice.usual) for group, choice in chosen.items()),
-        *(origin(key, value, layers) for key, value in flat(config_of(run)).items()),
+        *(origin(key, value, layers) for key, value in flat(config).items()),
     ]
+    why = reasons(config)
+    for each in found:
+        if each.source == "command line" and (key := next((k for k in why if is_of(each.key, k)), None)):
+            each.source = f"budget: {why[key]}"
+    return found
+
+
+def reasons(config: dict[str, Any]) -> dict[str, str]:
+    """Why a budget chose what it did, by setting; empty where none did."""
+    budget = config.get("budget")
+    said = budget.get("why", []) if isinstance(budget, dict) else []
+    return {key: why for key, _, why in (line.partition(": ") for line in said)}
+
+
+def is_of(key: str, setting: str) -> bool:
+    return key == setting or key.startswith(f"{setting}.")
 
 
 def runtime(run: Path) -> tuple[dict[str, Any], list[str], list[str]]:
