@@ -17,6 +17,19 @@ OPERATIONS = {
 FUNCTIONS = {"min": min, "max": max, "round": round, "log2": math.log2, "sqrt": math.sqrt}
 
 
+ASKED = (
+    "pictures",
+    "shortest",
+    "grey",
+    "classes",
+    "gpu",
+    "side",
+    "images",
+    "steps",
+    "batch",
+)  # what a dial may ask for
+
+
 class Unknown(KeyError):
     """A name that a formula asks for and that is not known yet."""
 
@@ -66,3 +79,22 @@ def evaluate(node: ast.AST, names: Mapping[str, Any]) -> Any:
         case ast.Call(func=ast.Name(id=name), args=items, keywords=[]) if name in FUNCTIONS:
             return FUNCTIONS[name](*(evaluate(item, names) for item in items))
     raise ValueError(f"{ast.unparse(node)!r} is no arithmetic")
+
+
+def is_name(formula: Any) -> bool:
+    """Whether a text names a choice, such as dcgan or linear, and is no formula."""
+    return isinstance(formula, str) and formula.isidentifier() and formula not in ASKED
+
+
+def reasons(dial: dict[str, Any], recipe: str, said: str) -> dict[str, str]:
+    """Why a budget chose what it did, by setting: its formula, or whose number it is. See `gan_lab.launch.dial`."""
+    own = dial["recipes"][recipe]
+    why = {
+        "dataset.image_size": f"the largest at which {recipe} fits, or the smallest"
+    }
+    for whose, settings in (
+        (f"of the recipe {recipe}", own["choose"] | own["set"]),
+        ("of every recipe", dial["always"]),
+    ):
+        why |= {key: f if isinstance(f, str) and not is_name(f) else whose for key, f in settings.items()}
+    return why | dict.fromkeys(("trainer.max_minutes", "trainer.steps"), f"the budget, {said}")

@@ -8,6 +8,7 @@ from typing import Any
 
 from gan_lab.config.choices import CONF
 from gan_lab.config.compose import parsed
+from gan_lab.config.formulas import reasons
 from gan_lab.config.overrides import written
 from gan_lab.errors import CheckpointError
 from gan_lab.storage.files import (
@@ -72,18 +73,12 @@ def origins(run: Path) -> list[Origin]:
         *(Origin(group, choice.names, choice.source, choice.names != choice.usual) for group, choice in chosen.items()),
         *(origin(key, value, layers) for key, value in flat(config).items()),
     ]
-    why = reasons(config)
+    budget = config.get("budget")
+    why = reasons(config["dial"], budget["recipe"], budget["said"]) if isinstance(budget, dict) else {}
     for each in found:
         if each.source == "command line" and (key := next((k for k in why if is_of(each.key, k)), None)):
             each.source = f"budget: {why[key]}"
     return found
-
-
-def reasons(config: dict[str, Any]) -> dict[str, str]:
-    """Why a budget chose what it did, by setting; empty where none did."""
-    budget = config.get("budget")
-    said = budget.get("why", []) if isinstance(budget, dict) else []
-    return {key: why for key, _, why in (line.partition(": ") for line in said)}
 
 
 def is_of(key: str, setting: str) -> bool:

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 from gan_lab.config.build import build_dataset
 from gan_lab.config.compose import compose
 from gan_lab.config.dataset_nodes import with_known
-from gan_lab.config.formulas import Unknown, value_of
+from gan_lab.config.formulas import Unknown, is_name, reasons, value_of
 from gan_lab.config.overrides import quoted, rewritten, written
 from gan_lab.config.settings import TrainerSettings
 from gan_lab.config.stages import literal
@@ -36,7 +36,7 @@ from gan_lab.wording import columns, counted
 LOOKED_AT = 64  # pictures whose sides and colours are looked at
 TRAINING = 0.9  # of the time, that training itself takes; previews and figures take the rest
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
-RESULTS = ("images", "steps")  # the names that only a trial knows
+RESULTS = ("images", "steps", "batch")  # the names that only a trial knows
 THOUSANDS = {"": 1, "k": 1_000, "M": 1_000_000}
 
 
@@ -81,24 +81,12 @@ class Trial:
 
     @property
     def results(self) -> dict[str, Any]:
-        return dict(zip(RESULTS, (self.sees, max(1, self.sees // max(1, self.batch))), strict=True))
+        return dict(zip(RESULTS, (self.sees, max(1, self.sees // self.batch), self.batch), strict=True))
 
     @property
     def needs(self) -> float:
         """Seconds in which it would see all that it wants."""
         return self.wants / max(1, self.batch) * self.seconds / TRAINING
-
-
-@dataclass
-class Choices:
-    """Settings with the formulas that they come from; those which a person typed are left out."""
-
-    values: dict[str, Any] = field(default_factory=dict)
-    formulas: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def words(self) -> list[str]:
-        return [rewritten(f"{key}={literal(value)}") for key, value in self.values.items()]
 
 
 def with_budget(words: list[str]) -> list[str]:
@@ -110,7 +98,7 @@ def with_budget(words: list[str]) -> list[str]:
     if not said or said[-1] == "null" or said[-1].startswith("{"):
         return words
     typed = [word for word in words if not word.startswith("budget=")]
-    budget, config = parsed(said[-1]), compose([word for word in typed if "," not in word or "[" in word])
+    budget, config = parsed(said[-1]), compose(unswept(typed))
     if not config["dial"]:
         raise ConfigError(
             f"budget={budget.said} needs an experiment that says what a budget decides. Choose experiment=my_images "
@@ -121,11 +109,10 @@ def with_budget(words: list[str]) -> list[str]:
     tried = trials(config["dial"], budget, facts, typed)
     best = chosen_of(tried, config["dial"])
     choices = choices_of(config["dial"], best, typed, budget)
-    show(tried, best, choices, budget)
-    why = [f"{key}: {formula}" for key, formula in choices.formulas.items()]
-    record = f"budget={{said: {quoted(budget.said)}, why: [{', '.join(map(quoted, why))}]}}"
+    tell(tried, best, choices, reasons(config["dial"], best.recipe, budget.said), budget)
+    record = f"budget={{said: {quoted(budget.said)}, recipe: {best.recipe}}}"
     is_experiment = lambda word: word.startswith("experiment=")
-    return [*filter(is_experiment, typed), record, *choices.words, *(w for w in typed if not is_experiment(w))]
+    return [*filter(is_experiment, typed), record, *words_of(choices), *(w for w in typed if not is_experiment(w))]
 
 
 def parsed(said: str) -> Budget:
@@ -229,7 +216,7 @@ def attempt(
     typed: list[str],
 ) -> Trial:
     trial = Trial(name, names["side"], names, int(value_of(recipe["images"], names)), budget=budget)
-    config = compose([*choices_of(dial, trial, typed, budget).words, *unswept(typed)])
+    config = compose([*words_of(choices_of(dial, trial, typed, budget)), *unswept(typed)])
     settings, data = TrainerSettings(**config["trainer"]), config["dataset"]
     device = device_of(settings)
     tune_process(settings, device, 1)
@@ -271,60 +258,46 @@ def chosen_of(tried: list[Trial], dial: dict[str, Any]) -> Trial:
     return min(able, key=lambda trial: (trial.side, trial.wants / max(1, trial.sees)))
 
 
-def choices_of(dial: dict[str, Any], trial: Trial, typed: list[str], budget: Budget) -> Choices:
+def choices_of(dial: dict[str, Any], trial: Trial, typed: list[str], budget: Budget) -> dict[str, Any]:
     """The settings of a recipe that can be known, and are not set by hand."""
-    recipe, own, found = dial["recipes"][trial.recipe], set_by_hand(typed), Choices()
+    recipe, own = dial["recipes"][trial.recipe], set_by_hand(typed)
     names = trial.names | (trial.results if trial.seconds else {})
-    found.values["dataset.image_size"], found.formulas["dataset.image_size"] = trial.side, size_in_words(trial)
+    found = {"dataset.image_size": trial.side}
     for key, formula in {**recipe["choose"], **recipe["set"], **dial["always"], **budget.bounds}.items():
         try:
-            is_name = isinstance(formula, str) and re.fullmatch(r"\w+", formula) and formula not in {*names, *RESULTS}
-            found.values[key] = formula if is_name else value_of(formula, names)
+            found[key] = formula if is_name(formula) else value_of(formula, names)
         except Unknown:
             continue
-        whose = "of every recipe" if key in dial["always"] else f"of the recipe {trial.recipe}"
-        found.formulas[key] = formula if isinstance(formula, str) and not is_name else whose
-    found.formulas |= dict.fromkeys(budget.bounds.keys() & found.values.keys(), f"the budget, {budget.said}")
-    typed_keys = tuple(own)
-    for key in [key for key in found.values if any(is_within(key, other) for other in typed_keys)]:
-        del found.values[key], found.formulas[key]
-    return found
+    return {key: value for key, value in found.items() if not any(is_within(key, other) for other in own)}
+
+
+def words_of(choices: dict[str, Any]) -> list[str]:
+    return [rewritten(f"{key}={literal(value)}") for key, value in choices.items()]
 
 
 def is_within(key: str, other: str) -> bool:
-    return key == other or key.startswith(f"{other}.") or other.startswith(f"{key}.")
+    """Whether a setting is another, or one of those below it; a choice of a group leaves its settings open."""
+    return key == other or ("." in other and key.startswith(f"{other}."))
 
 
-def size_in_words(trial: Trial) -> str:
-    if not trial.fits:
-        return f"the smallest at which {trial.recipe} was tried"
-    return f"the largest at which {trial.recipe} sees the {trial.wants:,} images that it wants: {trial.sees:,}"
-
-
-def show(tried: list[Trial], best: Trial, choices: Choices, budget: Budget) -> None:
+def tell(tried: list[Trial], best: Trial, choices: dict[str, Any], why: dict[str, str], budget: Budget) -> None:
     """Print what was tried, and what was chosen and why."""
     columns([["tried", "pixels", "a step", "sees", "wants", ""], *map(list, rows(tried, best))])
     if not best.fits:
+        enough = f"{max(1, math.ceil(best.needs / 60))}m" if budget.seconds else f"images={best.wants}"
         print(
-            f"\n{budget.said} is little: {best.recipe} at {best.side} pixels would see {best.sees:,} of the "
-            f"{best.wants:,} images that it wants; "
-            + (
-                f"budget={max(1, round(best.needs / 60))}m would do."
-                if budget.seconds
-                else f"budget=images={best.wants}."
-            )
+            f"\nThis is little: {best.recipe} at {best.side} pixels would see {best.sees:,} images and wants "
+            f"{best.wants:,}; budget={enough} would do."
         )
     print()
-    said = [[key, shown(value), choices.formulas[key]] for key, value in choices.values.items()]
+    said = [[key, shown(value), why[key]] for key, value in choices.items()]
     columns([["it chose", "", "why"], *said])
     print(flush=True)
 
 
 def rows(tried: list[Trial], best: Trial) -> Iterator[tuple[str, ...]]:
     for trial in tried:
-        note = trial.problem or (
-            "chosen" if trial is best else "fits" if trial.fits else f"needs {duration(trial.needs)}"
-        )
+        note = "chosen" if trial is best else "fits" if trial.fits else f"needs {duration(trial.needs)}"
         step = f"{trial.seconds * 1000:,.0f} ms" if trial.seconds else ""
         yield trial.recipe, str(trial.side), step, f"{trial.sees:,}", f"{trial.wants:,}", trial.problem or note
 
