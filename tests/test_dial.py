@@ -185,10 +185,11 @@ def test_a_budget_of_images_bounds_by_steps(pictures, steps_of):
     [
         (["experiment=dcgan_digits", "budget=10m"], "needs an experiment that says what a budget decides"),
         (["model=dcgan", "dataset=digits", "budget=10m"], "needs an experiment that says what a budget decides"),
-        (["experiment=my_images", "dataset=digits", "model=lapgan", "budget=10m"], "no recipe for model=lapgan"),
+        (["experiment=my_images", "model=lapgan", "budget=10m"], "no recipe for model=lapgan"),
     ],
 )
-def test_where_no_budget_decides_is_a_sentence(words, said):
+def test_where_no_budget_decides_is_a_sentence(words, said, pictures):
+    words = [*words, f"dataset.path={pictures}"] if "experiment=my_images" in words else words
     with pytest.raises(ConfigError, match=said):
         with_budget([rewritten(word) for word in words])
 

@@ -89,9 +89,7 @@ def is_name(formula: Any) -> bool:
 def reasons(dial: dict[str, Any], recipe: str, said: str) -> dict[str, str]:
     """Why a budget chose what it did, by setting: its formula, or whose number it is. See `gan_lab.launch.dial`."""
     own = dial["recipes"][recipe]
-    why = {
-        "dataset.image_size": f"the largest at which {recipe} fits, or the smallest"
-    }
+    why = {"dataset.image_size": f"the largest at which {recipe} fits, or the smallest"}
     for whose, settings in (
         (f"of the recipe {recipe}", own["choose"] | own["set"]),
         ("of every recipe", dial["always"]),

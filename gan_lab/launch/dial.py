@@ -90,7 +90,7 @@ class Trial:
 
 
 def with_budget(words: list[str]) -> list[str]:
-    """The words of a command line, and before them those that their `budget=` chooses; what it chose is printed.
+    """The words of a command line after those that their `budget=` chooses, which it stands behind; they are printed.
 
     Raises ConfigError for a budget that is none, or that the experiment has no dial for.
     """
@@ -112,7 +112,7 @@ def with_budget(words: list[str]) -> list[str]:
     tell(tried, best, choices, reasons(config["dial"], best.recipe, budget.said), budget)
     record = f"budget={{said: {quoted(budget.said)}, recipe: {best.recipe}}}"
     is_experiment = lambda word: word.startswith("experiment=")
-    return [*filter(is_experiment, typed), record, *words_of(choices), *(w for w in typed if not is_experiment(w))]
+    return [*filter(is_experiment, typed), *words_of(choices), record, *(w for w in typed if not is_experiment(w))]
 
 
 def parsed(said: str) -> Budget:
