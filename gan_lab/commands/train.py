@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from gan_lab.config.overrides import read, with_demo, with_jobs
+from gan_lab.config.overrides import LOOKING, Line, read, with_demo, with_jobs
 from gan_lab.errors import ConfigError, code_of
 from gan_lab.launch.torchrun import follow, is_follower
 
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int | None:
         return summary
 
     if not {"-sc", "--shell-completion"} & set(line.options):
-        line.overrides = with_demo(with_jobs(line))
+        line.overrides = budgeted(line, with_demo(with_jobs(line)))
     return follow_hydra(line, train)
 
 
@@ -53,9 +53,21 @@ def trained(settings: Sequence[str], trust: Sequence[str] = (), config_dir: str 
         folders.append(job.run_dir)
         launch.train(job.config, job.run_dir, job.overrides)
 
-    line.overrides = with_demo(line.overrides)
+    line.overrides = budgeted(line, with_demo(line.overrides))
     follow_hydra(line, train)
     return folders[0]
+
+
+def budgeted(line: Line, words: list[str]) -> list[str]:
+    """The words, with those that a `budget=` among them chooses, unless the line only shows something."""
+    if LOOKING & set(line.options) or not any(word.startswith("budget=") for word in words):
+        return words
+
+    from gan_lab.config.compose import own_folders
+    from gan_lab.launch.dial import with_budget
+
+    with own_folders(line.folders):
+        return with_budget(words)
 
 
 def resumed(argv: list[str]) -> list[str]:

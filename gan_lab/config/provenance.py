@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from gan_lab.config.choices import CONF
 from gan_lab.config.compose import parsed
+from gan_lab.config.formulas import reasons
 from gan_lab.config.overrides import written
 from gan_lab.errors import CheckpointError
 from gan_lab.storage.files import (
@@ -67,10 +69,30 @@ def origins(run: Path) -> list[Origin]:
         chosen[group].source = stage
     by_words = {stage: of_the_stage, "command line": words, "resume": resumed}
     layers = [*file_layers(folders, chosen), *(typed(name, words, chosen) for name, words in by_words.items())]
-    return [
+    config = config_of(run)
+    found = [
         *(Origin(group, choice.names, choice.source, choice.names != choice.usual) for group, choice in chosen.items()),
-        *(origin(key, value, layers) for key, value in flat(config_of(run)).items()),
+        *(origin(key, value, layers) for key, value in flat({**config, "dial": None}).items()),
     ]
+    why = chosen_by_budget(config, words)
+    for each in found:
+        if each.source == "command line" and (key := next((k for k in why if is_of(each.key, k)), None)):
+            each.source = f"budget: {why[key]}"
+    return found
+
+
+def chosen_by_budget(config: dict[str, Any], words: list[str]) -> dict[str, str]:
+    """Why a budget chose what it did, by setting: of the words that stand before it. See `gan_lab.launch.dial`."""
+    budget = config.get("budget")
+    if not isinstance(budget, dict):
+        return {}
+    before = takewhile(lambda word: not word.startswith("budget="), written(words))
+    keys, why = {word.partition("=")[0] for word in before}, reasons(config["dial"], budget["recipe"], budget["said"])
+    return {key: reason for key, reason in why.items() if key in keys}
+
+
+def is_of(key: str, setting: str) -> bool:
+    return key == setting or key.startswith(f"{setting}.")
 
 
 def runtime(run: Path) -> tuple[dict[str, Any], list[str], list[str]]:

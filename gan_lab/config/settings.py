@@ -162,6 +162,8 @@ class Settings:
     run: RunPlace = field(default_factory=RunPlace)
     trust: list[str] = field(default_factory=list)  # packages of the user's own that `_target_` may name
     proof: Proof | None = None  # of an experiment that is to show something: scripts/prove.py
+    budget: str | dict[str, Any] | None = None  # 30m, 2h, images=5M; of a run what was said and the formulas by setting
+    dial: dict[str, Any] | None = None  # of an experiment: what a budget decides, and how (gan_lab.launch.dial)
     stages: dict[str, Any] = field(default_factory=dict)  # name -> what differs in this step of the experiment
     seed: int = 0
 

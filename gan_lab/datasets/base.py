@@ -89,6 +89,10 @@ class Dataset:
     def load(self) -> Batch:
         raise NotImplementedError
 
+    def look(self, count: int) -> list[tuple[int, bool]]:
+        """The shorter side of pictures as they are kept, and whether each is grey; of `count` rows at random."""
+        return [(min(self.image_size), self.channels == 1)] if self.image_size else []
+
     @property
     def stored_size(self) -> tuple[int, int]:
         """The sides of pictures at rest."""

@@ -68,6 +68,15 @@ def fitted(
     return np.asarray(picture).reshape(height, width, channels)
 
 
+GREY = 8  # levels by which the colours of a grey picture differ, at most: a JPEG is not exact
+
+
+def is_grey(picture: Image.Image, background: tuple[int, ...], span: tuple[int, int] = FULL) -> bool:
+    """Whether a picture shows no colour."""
+    small = fitted(picture, (32, 32), 3, background, span).astype(np.int16)
+    return int(np.ptp(small, axis=2).max()) <= GREY
+
+
 def eight_bits(picture: Image.Image, span: tuple[int, int] = FULL) -> Image.Image:
     """A picture of eight bits, of 16 bits too, which a conversion would saturate."""
     if not picture.mode.startswith("I"):

@@ -18,8 +18,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gan_lab.datasets import packed
-from gan_lab.datasets.base import Batch, Dataset, check_choice, check_image_size, check_jitter
-from gan_lab.datasets.decode import EXTENSIONS, FULL, POLICY, Unreadable, decode, header, opened
+from gan_lab.datasets.base import Batch, Dataset, check_choice, check_image_size, check_jitter, chosen
+from gan_lab.datasets.decode import EXTENSIONS, FULL, POLICY, Unreadable, decode, header, is_grey, opened
 from gan_lab.datasets.layout import LISTED, Choice, choose, classes_of, find_list, is_held_out, shorten
 from gan_lab.datasets.source import open_source
 from gan_lab.errors import DataError, ResourceError
@@ -146,6 +146,17 @@ class Folder(Dataset):
         if bad:
             raise DataError(self.complaint(bad))
         return self.batch(torch.from_numpy(pixels), indices)
+
+    def look(self, count: int) -> list[tuple[int, bool]]:
+        names = [self.names[i] for i in chosen(len(self), count).tolist()]
+        found = []
+        for name in names:
+            try:
+                picture = opened(self.source.read(name, self.most_bytes), self.max_pixels)
+                found.append((min(picture.size), is_grey(picture, self.background, self.span)))
+            except Unreadable:  # said when the set is decoded
+                continue
+        return found
 
     def batch(self, image: Tensor, indices: Tensor | slice = slice(None)) -> Batch:
         return {"image": image, "label": self.labels[indices]} if self.classes else {"image": image}

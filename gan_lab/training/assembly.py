@@ -25,13 +25,15 @@ from gan_lab.training.trainer import Trainer
 SLOW = 10.0  # seconds after which a rehearsal has seen enough
 
 
-def assemble(config: dict, settings: TrainerSettings, world: World, *, stored: bool = False) -> tuple[Trainer, Dataset]:
+def assemble(
+    config: dict, settings: TrainerSettings, world: World, *, stored: bool = False, dataset: Dataset | None = None
+) -> tuple[Trainer, Dataset]:
     """The dataset, the game and the trainer of a configuration, on this rank's device; complaints come first.
 
-    `stored`: the weights of a checkpoint follow, guests' too.
+    `stored`: the weights of a checkpoint follow, guests' too. `dataset` stands in for the configuration's own.
     """
     with waiting("Checking the data"):
-        dataset = build_dataset(config)
+        dataset = dataset or build_dataset(config)
     try:
         with waiting("Building the networks"):
             game = build_game(config, stored=stored)
