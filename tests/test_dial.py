@@ -112,7 +112,7 @@ def test_another_budget_is_a_sentence(said):
 def test_the_largest_size_that_sees_enough_is_chosen(pictures, steps_of, capsys):
     steps_of(lambda network, side: {"dcgan": 0.02, "stylegan2": 1.0}[network] * side / 32)
     config = chosen(pictures, "budget=20m")
-    # In 0.9 * 1200 s DCGAN has 27,000 steps of 32 images at 64 pixels, and wants 400,000 images there
+    # In 0.9 * 1200 s DCGAN has 27,000 steps of 32 images at 64 pixels, and wants 800,000 images there
     assert (config["model"]["generator"]["_target_"], config["dataset"]["image_size"]) == (DCGAN, 64)
     assert (config["trainer"]["max_minutes"], config["trainer"]["steps"]) == (20, None)
     assert (config["trainer"]["log_every"], config["trainer"]["sample_every"]) == (135, 1350)
@@ -137,7 +137,7 @@ def test_too_little_time_is_said_with_what_would_do(pictures, steps_of, capsys):
     config = chosen(pictures, "budget=1m")
     assert (config["model"]["generator"]["_target_"], config["dataset"]["image_size"]) == (DCGAN, 32)
     assert (
-        "dcgan at 32 pixels would see 1,728 images and wants 200,000; budget=116m would do." in capsys.readouterr().out
+        "narrow_dcgan at 32 pixels would see 1,728 images and wants 150,000; budget=87m would do." in capsys.readouterr().out
     )
 
 
