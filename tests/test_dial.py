@@ -137,7 +137,8 @@ def test_too_little_time_is_said_with_what_would_do(pictures, steps_of, capsys):
     config = chosen(pictures, "budget=1m")
     assert (config["model"]["generator"]["_target_"], config["dataset"]["image_size"]) == (DCGAN, 32)
     assert (
-        "narrow_dcgan at 32 pixels would see 1,728 images and wants 150,000; budget=87m would do." in capsys.readouterr().out
+        "narrow_dcgan at 32 pixels would see 1,728 images and wants 150,000; budget=87m would do."
+        in capsys.readouterr().out
     )
 
 
