@@ -154,7 +154,7 @@ def held_against_its_start(run: Path, config: dict[str, Any], overrides: dict[st
     before, now = flat(start_of(run).get("config") or {}), flat(json.loads(json.dumps(config)))
     free = lambda key: key in CHANGEABLE or key.startswith(("run.", "proof", "trust")) or key in overrides
     differ = [key for key in before | now if before and before.get(key, GONE) != now.get(key, GONE)]
-    is_new = lambda key: key.startswith("trainer.") or ".built." in key  # since then: with a default, or with a guest
+    is_new = lambda key: now[key] is None or key.startswith("trainer.") or ".built." in key  # by default, or of a guest
     differ = [key for key in differ if key in before or not is_new(key)]
     words = lambda key: (
         f"{key}={in_yaml(now[key]) if key in now else 'nothing'} (at the start {in_yaml(before.get(key))})"

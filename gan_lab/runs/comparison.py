@@ -197,7 +197,7 @@ def group(runs: list[Result]) -> list[Group]:
 
 def settings(run: Result) -> dict[str, Any]:
     """What two runs share that differ only in their seed."""
-    return {name: value for name, value in run.config.items() if name not in ("seed", "run", "proof", "stages")}
+    return {name: value for name, value in run.config.items() if name not in ("seed", "run", "proof", "dial", "stages")}
 
 
 def tell_apart(groups: list[Group]) -> None:
