@@ -1,7 +1,5 @@
 """One dial: what `budget=` chooses, by formulas that people read, and what a person said by hand."""
 
-import shutil
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -216,7 +214,6 @@ def test_a_budgeted_run_tells_its_formulas_and_resumes(pictures, tmp_path, monke
     assert "trainer.steps 2 budget: the budget, images=8" in said
     assert "trainer.batch_size 4 command line" in said
     assert main(["resume", str(run), "trainer.steps=3"]) in (0, None)
-    shutil.rmtree(run)
 
 
 def test_a_dry_run_shows_the_choice_and_writes_nothing(pictures, tmp_path, monkeypatch, capsys):

@@ -6,7 +6,7 @@ from torch import Tensor
 from gan_lab.analysis.base import AT_ONCE, Finding, latents_only, smooth
 from gan_lab.metrics import Extractor
 from gan_lab.rows import Rows
-from gan_lab.runs.run import Run
+from gan_lab.runs.run import Run, between
 
 STEP = 1e-2  # of the way: the paper's 1e-4 drowns in float32, at pictures of a few pixels
 CUT = 0.01  # the share of paths that is left out at either end
@@ -54,16 +54,6 @@ def paths(run: Run, start: Rows, end: Rows, space: str, places: Tensor, step: fl
         ]
         found.append((seen[1] - seen[0]).double().square().sum(dim=1) / step**2)
     return torch.cat(found).cpu()
-
-
-def between(a: Tensor, b: Tensor, t: Tensor, way: str) -> Tensor:
-    """Places [N, ...] on the ways from a to b [N, ...], each at a share [N] of its own."""
-    t = t.to(a.device).view(-1, *[1] * (a.dim() - 1))
-    if way == "linear":
-        return torch.lerp(a, b, t)
-    norm = lambda x: x.flatten(1).norm(dim=1).clamp(min=1e-12).view_as(t)
-    angle = ((a / norm(a)) * (b / norm(b))).flatten(1).sum(dim=1).clamp(-1, 1).arccos().clamp(min=1e-4).view_as(t)
-    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
 
 
 def looked(run: Run, rows: Rows, extractor: Extractor) -> Tensor:

@@ -260,12 +260,17 @@ def interpolate(start: Tensor, end: Tensor, steps: int, way: str = "spherical") 
     `linear` is the chord; `spherical` the great circle (White 2016, arXiv 1609.04468), on which latents of a normal
     distribution keep the length that the generator knows.
     """
-    t = torch.linspace(0, 1, steps, device=start.device).view(-1, *[1] * start.dim())  # [steps, 1, ...]
-    if way == "linear":
-        return torch.lerp(start, end, t)
-    if way != "spherical":
+    if way not in ("linear", "spherical"):
         raise ConfigError(f"interpolate={way} is not known; choose linear or spherical.")
-    angle = torch.arccos(torch.clamp(torch.sum(start / start.norm() * end / end.norm()), -1, 1))
-    if angle < 1e-4:
-        return torch.lerp(start, end, t)
-    return (torch.sin((1 - t) * angle) * start + torch.sin(t * angle) * end) / torch.sin(angle)
+    t = torch.linspace(0, 1, steps, device=start.device)
+    return between(start.expand(steps, *start.shape), end.expand(steps, *end.shape), t, way)
+
+
+def between(a: Tensor, b: Tensor, t: Tensor, way: str) -> Tensor:
+    """Places [N, ...] on the ways from a to b [N, ...], each at a share [N] of its own; see `interpolate`."""
+    t = t.to(a.device).view(-1, *[1] * (a.dim() - 1))
+    if way == "linear":
+        return torch.lerp(a, b, t)
+    norm = lambda x: x.flatten(1).norm(dim=1).clamp(min=1e-12).view_as(t)
+    angle = ((a / norm(a)) * (b / norm(b))).flatten(1).sum(dim=1).clamp(-1, 1).arccos().clamp(min=1e-4).view_as(t)
+    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
