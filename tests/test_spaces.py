@@ -247,12 +247,14 @@ def test_the_path_length_of_a_linear_generator_is_its_matrix(matrices):
     assert figures["latent/full"] == pytest.approx(trimmed(seen(speed)), rel=1e-2)
 
 
-def test_each_pair_goes_the_way_that_walks_go():
-    a, b = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(0))
-    for way in ("linear", "spherical"):
-        for i in range(4):
-            found = between(a, b, torch.full((4,), 0.25), way)[i]
-            torch.testing.assert_close(found, interpolate(a[i], b[i], 5, way)[1])
+def test_each_pair_goes_its_own_share_of_its_own_way():
+    a, b = torch.tensor([[3.0, 0.0], [2.0, 0.0]]), torch.tensor([[0.0, 3.0], [0.0, 2.0]])
+    t = torch.tensor([1 / 3, 0.5])
+    turned = torch.tensor([[3 * 3**0.5 / 2, 1.5], [2**0.5, 2**0.5]])  # by 30 and 45 degrees, at the same length
+    torch.testing.assert_close(between(a, b, t, "spherical"), turned)
+    torch.testing.assert_close(between(a, b, t, "linear"), torch.tensor([[2.0, 1.0], [1.0, 1.0]]))
+    torch.testing.assert_close(interpolate(a[0], b[0], 4)[1], turned[0])
+    torch.testing.assert_close(between(a, a, t, "spherical"), a)
 
 
 def test_the_mean_leaves_out_the_extremes():
