@@ -344,6 +344,7 @@ def test_help_names_every_look_and_the_options_of_one(capsys):
         (["what=edit"], "edit needs strokes"),
         (["what=edit", "brush=nowhere.png"], "nowhere.png cannot be read as a picture"),
         (["what=arithmetic", "start=label:1"], "needs start=, minus= and plus="),
+        (["what=traversal", "over=1"], "over=1: figures are shares of what two samples differ by"),
     ],
 )
 def test_a_wrong_word_gets_a_sentence(run, capsys, words, sentence):

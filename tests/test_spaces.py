@@ -116,8 +116,12 @@ def test_a_space_that_is_not_there_is_named(plain, what, capsys):
     assert "space=style is not known: samples of this run can be moved in latent." in capsys.readouterr().err
 
 
-def test_looks_go_into_a_named_space(styled):
+def test_looks_go_into_a_named_space(styled, tmp_path):
     run = gan_lab.load(styled)
+    Image.fromarray(np.full((16, 16, 4), 255, dtype=np.uint8)).save(tmp_path / "brush.png")
+    strokes = {"brush": str(tmp_path / "brush.png"), "candidates": 2, "shown": 1, "near": 0.0, "steps": 10}
+    figures = run.analyze("edit", space="styles", **strokes).figures
+    assert figures["colour"] < figures["colour/before"] and figures["way"] > 0
     assert run.analyze("interpolation", space="style", pairs=2).figures
     few = run.analyze("traversal", space="style", over=2).figures
     assert len(few) == 8 and all(int(name.removeprefix("effect/")) < 8 for name in few)

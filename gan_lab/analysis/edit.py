@@ -5,13 +5,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gan_lab import pictures
-from gan_lab.analysis.base import AT_ONCE, Finding, latents_only
+from gan_lab.analysis.base import AT_ONCE, Finding, extent, latents_only
 from gan_lab.analysis.projection import picture_of
 from gan_lab.analysis.solve import solved
 from gan_lab.errors import ConfigError
 from gan_lab.runs.run import Run
 
-SPREAD = 0.5  # deviation of the other candidates' starts around the original's latent
+SPREAD = 0.5  # of the way from the mean of samples to one, by which the other candidates' starts leave the original
 ORIENTATIONS, CELLS = 8, 7  # of an edge histogram: bins of direction, and cells to a side
 
 
@@ -27,21 +27,23 @@ def edit(
     near: float = 5.0,
     edges: float = 0.2,
     shown: int = 6,
+    space: str | None = None,
 ) -> Finding:
-    """A sample made to fit strokes of colour and of edges, by a search in the latent space.
+    """A sample made to fit strokes of colour and of edges, by a search among latents or in another `space`.
 
     `seed`: of the sample to change. `brush`: a picture file whose opaque pixels are the colours wanted there; `sketch`:
-    one whose dark strokes on white or transparent ground are edges wanted there. `candidates` are searched from latents
+    one whose dark strokes on white or transparent ground are edges wanted there. `candidates` are searched from places
     around the original and ranked by cost: mean square colour difference under the brush, plus `edges` times that of
-    histograms of edge directions under the sketch, plus `near` times the mean square way in the latent space over its
-    width squared, as Zhu et al. 2016 (arXiv 1609.03552), equations 4 and 5, and their code. Figures: `colour` and
-    `edge`, root mean square misfits of the best, with `.../before` for the original; `way`, how far its latent moved.
+    histograms of edge directions under the sketch, plus `near` times the mean square way over the width of the space
+    squared, as Zhu et al. 2016 (arXiv 1609.03552), equations 4 and 5, and their code. Figures: `colour` and `edge`,
+    root mean square misfits of the best, with `.../before` for the original; `way`, how far it moved in the space.
     """
     latents_only(run, "edit")
     if not brush and not sketch:
         raise ConfigError("edit needs strokes: brush=strokes.png (colours, transparent elsewhere) or sketch=edges.png.")
-    origin = run.rows([seed])
-    here = origin["latent"]
+    space = run.space(space)
+    origin = run.into(run.rows([seed]), space)
+    here = origin[space]
     terms = {}
     if brush:
         terms["colour"] = colour_term(run, brush)
@@ -49,20 +51,21 @@ def edit(
         terms["edge"] = edge_term(run, sketch)
     weights = {"colour": 1.0, "edge": edges}
 
-    def cost(drawn: Tensor, latents: Tensor) -> Tensor:
-        away = (latents - here).flatten(1).square().mean(dim=1) / latents[0].numel()
+    def cost(drawn: Tensor, places: Tensor) -> Tensor:
+        away = (places - here).flatten(1).square().mean(dim=1) / places[0].numel()
         return sum(weights[name] * term(drawn) for name, term in terms.items()) + near * away
 
-    around = run.rows(range(6_000_000, 6_000_000 + candidates - 1))["latent"]
-    start = origin.at([0] * candidates).changed(latent=torch.cat([here, here + SPREAD * around]))
-    found, costs = solved(run, start, cost, steps, rate)
+    around = run.into(run.rows(range(6_000_000, 6_000_000 + candidates - 1)), space)[space]
+    around = around - extent(run, space)[0].to(around)
+    start = origin.at([0] * candidates).changed(**{space: torch.cat([here, here + SPREAD * around])})
+    found, costs = solved(run, start, cost, steps, rate, space)
     best = found.at(costs.argsort())
 
     before, after = (run.generate(rows, AT_ONCE) for rows in (origin, best))
-    figures = {"way": float((best["latent"][0] - here[0]).norm())}
+    figures = {"way": float((best[space][0] - here[0]).norm())}
     for name, term in terms.items():
         figures |= {name: float(term(after[:1])) ** 0.5, f"{name}/before": float(term(before)) ** 0.5}
-    walk = run.generate(run.walk(origin, best.at([0]), 9, "linear"), AT_ONCE)
+    walk = run.generate(run.walk(origin, best.at([0]), 9, "linear", space), AT_ONCE)
     strokes = [picture_on(path, run, before) for path in (brush, sketch) if path]
     return Finding(
         figures,
@@ -71,7 +74,7 @@ def edit(
             "way": pictures.grid(walk, columns=9),
         },
         [f"edit: the original, the strokes on it, and the {shown} best of {candidates} candidates, best first. "
-         "way: from the original to the best, along a straight line in the latent space."],
+         "way: from the original to the best, along a straight line."],
     )  # fmt: skip
 
 

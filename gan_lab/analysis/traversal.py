@@ -30,6 +30,8 @@ def traversal(
     differ, as a share of what unrelated samples do (root mean square of pixels).
     """
     latents_only(run, "traversal")
+    if over < 2:
+        raise ConfigError(f"over={over}: figures are shares of what two samples differ by, so it must be 2 at least.")
     space = run.space(space)
     base = run.into(run.rows(range(seed, seed + over)), space)
     mean, deviation = (each.flatten() for each in extent(run, space))
