@@ -25,7 +25,7 @@ from gan_lab.runs.run import help_of
 sides = st.builds(lambda b, k: b << k, st.integers(4, 7), st.integers(0, 3))
 architectures = st.sampled_from(stylegan2.ARCHITECTURES)
 PLAYED = ["model=stylegan2", "loss=stylegan2", "model.generator.style_dim=8", "model.latent_dim=8"]
-MODELS = ["stylegan2", "conditional_stylegan2"]
+MODELS = ["stylegan2", "conditional_stylegan2", "stylegan"]
 INSIDE = (..., slice(3, -3), slice(3, -3))
 
 
