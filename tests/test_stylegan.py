@@ -162,19 +162,17 @@ def test_what_is_learned_first_begins_at_one_and_is_noised_and_styled_too():
     styles = makes.styles(torch.randn(2, 6))
     x = first(makes.synthesis.start.expand(2, -1, -1, -1), styles[:, 0])
     summand = first.to_style(styles[:, 0])[:, 8:, None, None]
-    torch.testing.assert_close(x, summand.expand_as(x)), "a constant has nothing left but the summand"
+    torch.testing.assert_close(x, summand.expand_as(x))  # nothing else is left of a constant
 
 
 # --- Growth ----------------------------------------------------------------------------------------------------------
 
 
-def grown(share, double_size=16):
-    """The game of a size after that of half of it, from whose weights it starts, with the newest share."""
-    game_of = lambda size, *words: trainer_of(
-        config_of(*SMALL, f"dataset.image_size={size}", "model.generator.grows_to=32", *words)
-    ).game.eval()
-    both = "model.discriminator.grows_to=32"
-    below, game = game_of(double_size // 2, both), game_of(double_size, both, "model.fade_images=64")
+def grown(share, size=16):
+    """A game of half the size, the one of this size that starts from its weights with this share, and what fitted."""
+    grows = [f"model.{network}.grows_to=32" for network in ("generator", "discriminator")]
+    game_of = lambda size, *words: made(*SMALL, *grows, f"dataset.image_size={size}", *words).game.eval()
+    below, game = game_of(size // 2), game_of(size, "model.fade_images=64")
     with torch.no_grad():
         for layer in below.generator.synthesis.layers:
             layer.strength.normal_()
@@ -188,12 +186,10 @@ def grown(share, double_size=16):
 @pytest.mark.parametrize("size", [8, 16, 32])
 def test_a_stage_goes_on_exactly_as_what_the_one_below_computes(size):
     below, game, found = grown(0.0, size)
-    assert all(
-        name.startswith(("synthesis.", "trunk.")) and (name.startswith(("synthesis.shares", "trunk.shares")) or digit)
-        for match in found
-        for name in match.missing
-        for digit in [str(int(math.log2(size)) - 2) in name or "layers" in name]
-    ), "new is what belongs to the new size, and nothing else"
+    new = int(math.log2(size)) - 2
+    layers = (f"synthesis.layers.{2 * new}.", f"synthesis.layers.{2 * new + 1}.", f"synthesis.to_image.{new}.")
+    own = (*layers, f"trunk.from_image.{new}.", f"trunk.blocks.{new}.", "synthesis.shares", "trunk.shares")
+    assert all(name.startswith(own) for match in found for name in match.missing)
     rows = game.draw(range(3))
     small, image = below.sample(rows)["image"], game.sample(rows)["image"]
     assert torch.equal(image, interpolate(small, scale_factor=2))
@@ -233,7 +229,7 @@ def test_shares_grow_with_the_images_seen_and_real_ones_fade_too():
     assert trainer.ema.networks["generator"].synthesis.shares[-1] == 1
 
 
-def test_gradients_of_a_batch_in_parts_count_its_images_once():
+def test_a_batch_in_parts_is_counted_once():
     whole, parts = made(*FADES, rounds=2), made(*FADES, "trainer.batch_size=2", "trainer.accumulate=4", rounds=2)
     assert whole.game.seen == parts.game.seen == 16
 

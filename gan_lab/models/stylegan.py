@@ -13,7 +13,7 @@ from gan_lab.rows import Rows
 
 
 class StyleGAN(StyleGAN2):
-    """Images of latents by way of styles, size by size. Karras et al. 2019 (arXiv 1812.04958). Latents are N(0, 1).
+    """Images of latents by way of styles, size by size. Karras et al. 2019 (arXiv 1812.04948). Latents are N(0, 1).
 
     Each size is a run that starts from the one below. While its first `fade_images` real images are seen (0: it is
     there at once) both networks, and the real images, pass from what they are at half the size to what they are: Karras

@@ -1,4 +1,4 @@
-"""The networks of StyleGAN. Karras et al. 2019 (arXiv 1812.04958); numbers and order of its code.
+"""The networks of StyleGAN. Karras et al. 2019 (arXiv 1812.04948); numbers and order of its code.
 
 What StyleGAN2 kept is taken from there: the mapping, the critic's head, weights scaled where they are used. So the
 factor sqrt(2) stands behind a leaky ReLU, as in StyleGAN2, and not within the weights before it, as in StyleGAN's code:
