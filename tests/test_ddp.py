@@ -21,6 +21,7 @@ pytestmark = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes
 NONE = ["model.generator.norm=none", "model.discriminator.norm=none"]
 BARE = ["model.discriminator.spectral_norm=false"]  # whose power iteration counts forward passes
 ADAPTIVE = ["loss.views.ada.kimg=0.05", "loss.views.ada.every=1", "loss.views.ada.target=0.1"]
+GROWING = [*(f"model.{network}.grows_to=16" for network in ("generator", "discriminator")), "model.fade_images=20"]
 EQUAL = {
     "non-saturating": ["model=gan", *NONE],
     "gradient penalty": ["model=gan", "loss=wgan_gp", *NONE],
@@ -48,6 +49,7 @@ EQUAL = {
     "a pyramid": ["model=lapgan", *NONE],
     "one level of a pyramid": ["model=lapgan", "model.level=1", *NONE],
     "styles": ["model=stylegan2", "loss=logistic_r1", "model.discriminator.group_size=0"],
+    "styles that grow": ["model=stylegan", "model.discriminator.group_size=0", *GROWING],
     "styles of classes": ["model=conditional_stylegan2", "loss=logistic_r1", "model.discriminator.group_size=0"],
 }
 COUPLED = {  # not the same as one process, since a batch norm or a term knows the samples of its rank alone

@@ -104,6 +104,7 @@ def test_every_loss_plays_in_half_precision(loss):
         ],
         ["model=stylegan2", "loss=stylegan2"],
         ["model=conditional_stylegan2", "loss=stylegan2"],
+        ["model=stylegan", "loss=stylegan2"],
     ],
     ids=lambda words: words[0],
 )

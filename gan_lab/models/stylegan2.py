@@ -70,18 +70,15 @@ class Styled(GAN):
         noise = [self.noise(f"layer/{name}/{i}", (len(styles), 1, *size)) for i, size in sizes]
         return self.generator.synthesis(styles, noise)
 
-    def make(self, rows: Rows, truncation: float = 1.0) -> Tensor:
+    def make(self, rows: Rows, truncation: float = 1.0, cutoff: int | None = None) -> Tensor:
         """Images of rows under the constant noise, [N, C, H, W]."""
-        return self.generator.synthesis(self.placed(rows, truncation))
+        return self.generator.synthesis(self.generator.truncated(self.placed(rows), truncation, cutoff))
 
-    def placed(self, rows: Rows, truncation: float = 1.0) -> Tensor:
+    def placed(self, rows: Rows) -> Tensor:
         """The style of each place of rows that have latents, one style or all of them: [N, num_styles, style_dim]."""
         if "latent" in rows:
-            return self.generator.styles(rows["latent"], **self.told(rows), truncation=truncation)
-        styles = (
-            rows["styles"] if "styles" in rows else rows["style"][:, None].expand(-1, self.generator.num_styles, -1)
-        )
-        return styles if truncation == 1 else torch.lerp(self.generator.mapping.average, styles, truncation)
+            return self.generator.styles(rows["latent"], **self.told(rows))
+        return rows["styles"] if "styles" in rows else rows["style"][:, None].expand(-1, self.generator.num_styles, -1)
 
     def into(self, rows: Rows, space: str) -> Rows:
         if space == "latent":
@@ -90,12 +87,13 @@ class Styled(GAN):
         moved = {"style": styles[:, 0], "styles": styles.contiguous()}[space]
         return rows.without("latent", *self.spaces).changed(**{space: moved})
 
-    def sample(self, rows: Rows, *, truncation: float = 1.0) -> Rows:
+    def sample(self, rows: Rows, *, truncation: float = 1.0, cutoff: int | None = None) -> Rows:
         """Images of rows.
 
         `truncation`: how far styles are from their average: 1 is all of it, 0.5 less variety and better samples.
+        `cutoff`: how many layers are truncated, coarse ones first; all unless said.
         """
-        return Rows(image=self.make(rows, truncation))
+        return Rows(image=self.make(rows, truncation, cutoff))
 
     def fresh(self, batch: Rows) -> Tensor:
         return self.make(self.new(batch))

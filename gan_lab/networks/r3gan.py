@@ -146,7 +146,7 @@ class Up(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.register_buffer("kernel", 4 * bilinear_kernel(), persistent=False)
+        self.register_buffer("kernel", 4 * square_kernel(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         kernel = self.kernel.expand(x.shape[1], 1, 4, 4)
@@ -158,7 +158,7 @@ class Down(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.register_buffer("kernel", bilinear_kernel(), persistent=False)
+        self.register_buffer("kernel", square_kernel(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         kernel = self.kernel.expand(x.shape[1], 1, 4, 4)
@@ -168,9 +168,9 @@ class Down(nn.Module):
 SLOPE = 0.2
 
 
-def bilinear_kernel():
-    """The triangle of two pixels' radius, sampled between the pixels: [4, 4], summing to 1."""
-    side = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+def square_kernel(taps=(1.0, 3.0, 3.0, 1.0)):
+    """A filter in both directions, [taps, taps], summing to 1: the triangle of two pixels' radius, unless said."""
+    side = torch.tensor(taps) / sum(taps)
     return torch.outer(side, side)
 
 

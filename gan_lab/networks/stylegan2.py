@@ -15,12 +15,48 @@ from gan_lab.networks.batch_layers import MinibatchStddev
 from gan_lab.networks.conditional import OnCondition
 from gan_lab.networks.layers import check_counts
 from gan_lab.networks.precision import in_float32
-from gan_lab.networks.r3gan import Down, Up, bilinear_kernel, plan
+from gan_lab.networks.r3gan import Down, Up, plan, square_kernel
 
 ARCHITECTURES = ("orig", "skip", "resnet")
 
 
-class Generator(nn.Module):
+class StyledGenerator(nn.Module):
+    """Latents [N, latent_dim] to images [N, channels, height, width] by two networks.
+
+    `mapping` makes styles of latents, [N, style_dim]; each of the `num_styles` places of `synthesis` takes one.
+    """
+
+    def __init__(self, mapping: nn.Module, synthesis: nn.Module):
+        super().__init__()
+        self.mapping, self.synthesis = mapping, synthesis
+        self.num_styles = synthesis.num_styles
+
+    def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.synthesis(self.styles(latent, condition))
+
+    def styles(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The style of each place, all the same: [N, num_styles, style_dim]."""
+        style = self.mapping(latent, *(() if condition is None else (condition,)))
+        return style[:, None].expand(-1, self.num_styles, -1)
+
+    def truncated(self, styles: Tensor, truncation: float, cutoff: int | None = None) -> Tensor:
+        """Styles [N, num_styles, style_dim] whose first `cutoff` places, or all, lie nearer to the average of styles.
+
+        `truncation` is how far they are from it: psi. Karras et al. 2019 (arXiv 1812.04948), appendix B.
+        """
+        if truncation == 1:
+            return styles
+        count = self.num_styles if cutoff is None else cutoff
+        near = torch.lerp(self.mapping.average, styles[:, :count], truncation)
+        return torch.cat([near, styles[:, count:]], dim=1)
+
+    def compile(self, *args, **kwargs) -> None:
+        """Compile the two parts, since a game calls each by itself."""
+        self.mapping.compile(*args, **kwargs)
+        self.synthesis.compile(*args, **kwargs)
+
+
+class Generator(StyledGenerator):
     """Latents [N, latent_dim] to images [N, channels, height, width], which no tanh bounds, as published.
 
     `mapping` makes styles of latents, [N, style_dim], by `mapping_layers` layers; `synthesis` doubles a learned map of
@@ -43,33 +79,49 @@ class Generator(nn.Module):
         architecture: str = "skip",
         num_conditions: int = 0,
     ):
-        super().__init__()
         check_counts(latent_dim=latent_dim, style_dim=style_dim, mapping_layers=mapping_layers)
-        self.mapping = Mapping(latent_dim, style_dim, mapping_layers, num_conditions)
-        self.synthesis = Synthesis(style_dim, channels, image_size, width, limit, architecture)
-        self.num_styles = self.synthesis.num_styles
-
-    def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
-        return self.synthesis(self.styles(latent, condition))
-
-    def styles(self, latent: Tensor, condition: Tensor | None = None, truncation: float = 1.0) -> Tensor:
-        """The style of each place, all the same: [N, num_styles, style_dim].
-
-        `truncation` is how far they are from the average of all styles: psi. Karras et al. 2019 (arXiv 1812.04948),
-        appendix B.
-        """
-        style = self.mapping(latent, *(() if condition is None else (condition,)))
-        if truncation != 1:
-            style = torch.lerp(self.mapping.average, style, truncation)
-        return style[:, None].expand(-1, self.num_styles, -1)
-
-    def compile(self, *args, **kwargs) -> None:
-        """Compile the two parts, since a game calls each by itself."""
-        self.mapping.compile(*args, **kwargs)
-        self.synthesis.compile(*args, **kwargs)
+        super().__init__(
+            Mapping(latent_dim, style_dim, mapping_layers, num_conditions),
+            Synthesis(style_dim, channels, image_size, width, limit, architecture),
+        )
 
 
-class Discriminator(nn.Module):
+class Critic(nn.Module):
+    """Images to raw scores [N], by a `trunk` that makes maps [N, last, *least] of them.
+
+    `minibatch` puts the standard deviation over groups of `group_size` samples beside the maps (0: nothing), and `head`
+    has a convolution and two linear layers. With `num_conditions` the score is the inner product of `last` numbers and
+    of what `mapping_layers` layers make of a condition.
+    """
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        last: int,
+        least: tuple[int, int],
+        group_size: int,
+        num_conditions: int = 0,
+        mapping_layers: int = 8,
+    ):
+        super().__init__()
+        check_counts(mapping_layers=mapping_layers, num_conditions=num_conditions or 1, group_size=group_size or 1)
+        self.trunk = trunk
+        self.minibatch = MinibatchStddev(group_size) if group_size else nn.Identity()
+        self.head = nn.Sequential(
+            Conv(last + bool(group_size), last, 3),
+            nn.Flatten(),
+            Dense(last * math.prod(least), last, rectify=True),
+            Dense(last, last if num_conditions else 1),
+        )
+        self.num_conditions = num_conditions
+        self.score = Projection(num_conditions, last, mapping_layers) if num_conditions else nn.Flatten(0)
+
+    def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
+        conditions = () if condition is None else (condition,)
+        return in_float32(self.score, in_float32(self.head, self.minibatch(self.trunk(image))), *conditions)
+
+
+class Discriminator(Critic):
     """Images [N, channels, height, width] to raw scores [N].
 
     `trunk` halves the image until its shorter side is 4 to 7 pixels; `minibatch` puts the standard deviation over
@@ -90,26 +142,11 @@ class Discriminator(nn.Module):
         num_conditions: int = 0,
         mapping_layers: int = 8,
     ):
-        super().__init__()
-        check_counts(channels=channels, width=width, limit=limit, mapping_layers=mapping_layers)
-        check_counts(num_conditions=num_conditions or 1, group_size=group_size or 1)
+        check_counts(channels=channels, width=width, limit=limit)
         check_architecture(architecture)
-        widths, (height, wide) = plan(image_size, width, limit)
-        last = widths[-1]
-        self.trunk = Trunk(channels, widths, architecture)
-        self.minibatch = MinibatchStddev(group_size) if group_size else nn.Identity()
-        self.head = nn.Sequential(
-            Conv(last + bool(group_size), last, 3),
-            nn.Flatten(),
-            Dense(last * height * wide, last, rectify=True),
-            Dense(last, last if num_conditions else 1),
-        )
-        self.num_conditions = num_conditions
-        self.score = Projection(num_conditions, last, mapping_layers) if num_conditions else nn.Flatten(0)
-
-    def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
-        conditions = () if condition is None else (condition,)
-        return in_float32(self.score, in_float32(self.head, self.minibatch(self.trunk(image))), *conditions)
+        widths, least = plan(image_size, width, limit)
+        trunk = Trunk(channels, widths, architecture)
+        super().__init__(trunk, widths[-1], least, group_size, num_conditions, mapping_layers)
 
 
 # --- From latents to styles ------------------------------------------------------------------------------------------
@@ -374,15 +411,16 @@ class Dense(nn.Linear):
 
 
 class Blur(nn.Module):
-    """Maps through the filter [1, 3, 3, 1] in both directions, with zeros beyond the border: 2 * padding - 3 larger."""
+    """Maps through a filter in both directions, with zeros beyond the border: 2 * padding - taps + 1 larger."""
 
-    def __init__(self, padding: int, gain: float = 1.0):
+    def __init__(self, padding: int, gain: float = 1.0, taps: Sequence[float] = (1.0, 3.0, 3.0, 1.0)):
         super().__init__()
         self.padding = padding
-        self.register_buffer("kernel", gain * bilinear_kernel(), persistent=False)
+        self.register_buffer("kernel", gain * square_kernel(taps), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return conv2d(x, self.kernel.expand(x.shape[1], 1, 4, 4), padding=self.padding, groups=x.shape[1])
+        kernel = self.kernel.expand(x.shape[1], 1, -1, -1)
+        return conv2d(x, kernel, padding=self.padding, groups=x.shape[1])
 
 
 def demodulation(scale: Tensor, weight: Tensor) -> Tensor:
