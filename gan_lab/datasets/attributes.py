@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from gan_lab.datasets.base import check_choice
+from gan_lab.datasets.base import Dataset, check_choice
 from gan_lab.datasets.lazy import Lazy
 
 
@@ -43,9 +43,11 @@ class Attributed(Lazy):
         super().__init__(3, image_size, labels, classes, flip, attributes=table[:, columns].float())
 
     def describe(self) -> str:
-        return f"{super().describe()}\n{self.describe_attributes()}"
+        return f"{super().describe()}\n{shares_of(self)}"
 
-    def describe_attributes(self) -> str:
-        shares = self.extras["attributes"].mean(dim=0).tolist()
-        listed = [f"{name} {share:.0%}" for name, share in zip(self.attribute_names, shares, strict=True)]
-        return f"{len(listed)} attributes ({', '.join(listed[:8])}{', ...' if len(listed) > 8 else ''})"
+
+def shares_of(dataset: Dataset) -> str:
+    """How many attributes a dataset gives, and how many samples have each of the first."""
+    shares = dataset.extras["attributes"].mean(dim=0).tolist()
+    listed = [f"{name} {share:.0%}" for name, share in zip(dataset.attribute_names, shares, strict=True)]
+    return f"{len(listed)} attributes ({', '.join(listed[:8])}{', ...' if len(listed) > 8 else ''})"

@@ -69,8 +69,12 @@ class Game(nn.Module):
     measures: tuple[str, ...] = ()  # the figures of its own that `measure` gives
     given: str = "source"  # the column of the data whose pictures become the column "source" of a sample
     keeps: dict[str, int] = {}  # by the column of the data, how many of its rows are remembered for seeds
-    optional: tuple[str, ...] = ()  # the conditions that rows to be translated may lack: `sample` then says what it does
-    spoken: dict[str, str] = {}  # the options of `sample` that are values of a column in a person's words, by the option
+    optional: tuple[
+        str, ...
+    ] = ()  # the conditions that rows to be translated may lack: `sample` then says what it does
+    spoken: dict[
+        str, str
+    ] = {}  # the options of `sample` that are values of a column in a person's words, by the option
     needs_pairs: bool = False  # true: each source of the data must belong to its image
     translators: dict[str, str] = {}  # by direction, the network that makes pictures of pictures; none: of latents
 

@@ -29,3 +29,16 @@ def altered(values: Tensor, which: Tensor, groups: Tensor) -> Tensor:
     alone = (same.sum(dim=1) == 1)[which][:, None]
     hot = one_hot(which, len(groups)).to(values.dtype)
     return torch.where(same[which], torch.where(alone, 1 - values, hot), values)
+
+
+def lacking(values: Tensor, groups: Tensor) -> Tensor:
+    """For each row of attributes [N, A] one to be changed, int64 [N]: all in turn, and of a group one that it lacks."""
+    count = len(groups)
+    which = torch.arange(len(values)) % count
+    same = together(groups)
+    grouped = same.sum(dim=1) > 1
+    for _ in range(count):  # to the next of its group, until the row has not got it
+        following = torch.stack([torch.roll(same[i], -1 - i).int().argmax() + 1 + i for i in range(count)]) % count
+        has = values.gather(1, which[:, None]).flatten() > 0
+        which = torch.where(has & grouped[which], following[which], which)
+    return which

@@ -147,7 +147,9 @@ class StarGAN(SourceGame):
             raise ValueError("names several attributes of which a picture has one: leave one of them")
         grouped = together(self.groups).sum(dim=1).cpu() > 1
         if word == "attributes" and bool((together_with[grouped] == 0).any()):
-            raise ValueError("says all that a picture has, and leaves out a group of which it has one: set to=... instead")
+            raise ValueError(
+                "says all that a picture has, and leaves out a group of which it has one: set to=... instead"
+            )
 
     def complaints(self, parts, name: str = "model") -> Iterator[str]:
         yield from super().complaints(parts, name)

@@ -24,6 +24,7 @@ from gan_lab.metrics.neighbours import diversity, nearest
 from gan_lab.metrics.pairs import pair_figures
 from gan_lab.metrics.store import digest, kept
 from gan_lab.models import Game
+from gan_lab.models.groups import altered, lacking, numbered, together
 from gan_lab.rows import Rows
 from gan_lab.runs.references import are_apart, labelled, reference_of, split_of
 from gan_lab.runs.run import Run
@@ -157,6 +158,7 @@ def evaluate(
     if looker is not None:
         for column in run.game.conditions:
             figures += obedience(run, made, column, seeds[:CONDITIONED], figures[0], say)
+            figures += alteration(run, made, column, seeds[:CONDITIONED], figures[0], say)
         figures += meaning(run, looker, seeds[:CONDITIONED], figures[0])
     if looker is not None and are_apart(split_of(run.config), split):
         figures.append(novelty(run.dataset, split_of(run.config), made, figures[0]))
@@ -281,6 +283,37 @@ def obedience(run: Run, made: Judge, column: str, seeds: range, like: Figure, sa
         figures |= diversities(made, features, values[: len(features)])
     protocol = replace(like.protocol, samples=rows.count, extractor=reader.about)
     return [Figure(f"{name}/{reader.title}", value, like.step, protocol) for name, value in figures.items()]
+
+
+@torch.no_grad()
+def alteration(run: Run, made: Judge, column: str, seeds: range, like: Figure, say=print) -> list[Figure]:
+    """Whether pictures that are changed get the one attribute that is asked for, and keep the others, by a reader.
+
+    Each picture of the data is asked for one attribute that it has not, or, of those that are alone, to lose one that
+    it has; all attributes are asked for as often. `asked` is the share in which the reader finds what was asked,
+    `kept` the share of the attributes of other groups that are as they were.
+    """
+    game, reference = run.game, made.reference
+    if column != "attributes" or game.given not in game.makes or not {game.given, column} <= {*reference.gives}:
+        return []
+    own = reference.columns(chosen(len(reference), len(seeds)), column)[column]
+    reader = reader_of(run, column, made.extractor, say)
+    if not reader:
+        return []
+    groups = numbered(reference.attribute_groups, own.shape[1])
+    which = lacking(own, groups)
+    wanted, others = altered(own, which, groups), ~together(groups)[which]
+    rows = materials(game, reference, seeds)
+    rows = rows.changed(**{column: wanted.to(rows.device)})
+    looked = [reader(extracted.bytes_of(part).to(run.device))[1].cpu() for part in drawn(game, rows)]
+    right = (torch.cat(looked) > 0.5) == wanted.bool()
+    shares = {"asked": right.gather(1, which[:, None]), "kept": right[others]}
+    protocol = replace(like.protocol, samples=rows.count, extractor=reader.about)
+    return [
+        Figure(f"{name}/{reader.title}", float(share.double().mean()), like.step, protocol)
+        for name, share in shares.items()
+        if len(share)
+    ]
 
 
 def reader_of(run: Run, column: str, extractor: Extractor, say=print) -> Extractor | None:
