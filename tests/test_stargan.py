@@ -1,4 +1,4 @@
-"""StarGAN: its networks, its terms, attributes that exclude each other, what a person asks for, tables beside pictures."""
+"""StarGAN: networks, terms, attributes that exclude each other, what a person asks for, and tables beside pictures."""
 
 import csv
 import io
