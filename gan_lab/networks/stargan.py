@@ -98,6 +98,7 @@ class Discriminator(nn.Module):
         self.trunk = nn.Sequential(*layers)
         self.shape = (widths[-1], *(side >> times for side in pair(image_size)))  # of what it makes of a picture
         self.head = nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False)
+        self.outputs = outputs
         self.says = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(self.shape), outputs, bias=False))
         if spectral_norm:
             add_spectral_norm(self)

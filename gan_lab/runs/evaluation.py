@@ -285,35 +285,39 @@ def obedience(run: Run, made: Judge, column: str, seeds: range, like: Figure, sa
     return [Figure(f"{name}/{reader.title}", value, like.step, protocol) for name, value in figures.items()]
 
 
-@torch.no_grad()
 def alteration(run: Run, made: Judge, column: str, seeds: range, like: Figure, say=print) -> list[Figure]:
-    """Whether pictures that are changed get the one attribute that is asked for, and keep the others, by a reader.
-
-    Each picture of the data is asked for one attribute that it has not, or, of those that are alone, to lose one that
-    it has; all attributes are asked for as often. `asked` is the share in which the reader finds what was asked,
-    `kept` the share of the attributes of other groups that are as they were.
-    """
-    game, reference = run.game, made.reference
-    if column != "attributes" or game.given not in game.makes or not {game.given, column} <= {*reference.gives}:
+    """Whether pictures of the data that are changed get the attribute that is asked for and keep the others."""
+    reference, given = made.reference, run.game.given
+    if column != "attributes" or given not in run.game.makes or not {given, column} <= {*reference.gives}:
         return []
-    own = reference.columns(chosen(len(reference), len(seeds)), column)[column]
     reader = reader_of(run, column, made.extractor, say)
     if not reader:
         return []
+    count, shares = altered_shares(run.game, reference, reader, seeds, run.device)
+    protocol = replace(like.protocol, samples=count, extractor=reader.about)
+    return [Figure(f"{name}/{reader.title}", value, like.step, protocol) for name, value in shares.items()]
+
+
+@torch.no_grad()
+def altered_shares(
+    game: Game, reference: Dataset, reader: Extractor, seeds: range, device: torch.device | str = "cpu"
+) -> tuple[int, dict[str, float]]:
+    """How many pictures were changed, and how often a reader of attributes finds them as they should be.
+
+    Each picture of the data is asked for one attribute that it lacks, or to lose one that it has and that is in no
+    group; all are asked for as often. `asked` is the share in which that is so, `kept` the share of the attributes of
+    other groups that are as before.
+    """
+    own = reference.columns(chosen(len(reference), len(seeds)), "attributes")["attributes"]
     groups = numbered(reference.attribute_groups, own.shape[1])
     which = lacking(own, groups)
     wanted, others = altered(own, which, groups), ~together(groups)[which]
     rows = materials(game, reference, seeds)
-    rows = rows.changed(**{column: wanted.to(rows.device)})
-    looked = [reader(extracted.bytes_of(part).to(run.device))[1].cpu() for part in drawn(game, rows)]
-    right = (torch.cat(looked) > 0.5) == wanted.bool()
+    rows = rows.changed(attributes=wanted.to(rows.device))
+    read = torch.cat([reader(extracted.bytes_of(part).to(device))[1].cpu() for part in drawn(game, rows)])
+    right = (read > 0.5) == wanted.bool()
     shares = {"asked": right.gather(1, which[:, None]), "kept": right[others]}
-    protocol = replace(like.protocol, samples=rows.count, extractor=reader.about)
-    return [
-        Figure(f"{name}/{reader.title}", float(share.double().mean()), like.step, protocol)
-        for name, share in shares.items()
-        if len(share)
-    ]
+    return len(right), {name: float(share.double().mean()) for name, share in shares.items() if len(share)}
 
 
 def reader_of(run: Run, column: str, extractor: Extractor, say=print) -> Extractor | None:
