@@ -305,18 +305,20 @@ def altered_shares(
     """How many pictures were changed, and how often a reader of attributes finds them as they should be.
 
     Each picture of the data is asked for one attribute that it lacks, or to lose one that it has and that is in no
-    group; all are asked for as often. `asked` is the share in which that is so, `kept` the share of the attributes of
-    other groups that are as before.
+    group; all are asked for as often. `asked` is the share in which that is so, `kept` the share of what else there is,
+    groups as a whole and attributes that are in none, that is as before.
     """
     own = reference.columns(chosen(len(reference), len(seeds)), "attributes")["attributes"]
     groups = numbered(reference.attribute_groups, own.shape[1])
     which = lacking(own, groups)
-    wanted, others = altered(own, which, groups), ~together(groups)[which]
+    wanted, same = altered(own, which, groups), together(groups)
+    others = ~same[which] & (groups == torch.arange(len(groups)))  # by the first of each group
     rows = materials(game, reference, seeds)
     rows = rows.changed(attributes=wanted.to(rows.device))
     read = torch.cat([reader(extracted.bytes_of(part).to(device))[1].cpu() for part in drawn(game, rows)])
     right = (read > 0.5) == wanted.bool()
-    shares = {"asked": right.gather(1, which[:, None]), "kept": right[others]}
+    whole = (~right).float() @ same.float() == 0
+    shares = {"asked": right.gather(1, which[:, None]), "kept": whole[others]}
     return len(right), {name: float(share.double().mean()) for name, share in shares.items() if len(share)}
 
 
