@@ -417,6 +417,9 @@ def test_a_split_to_judge_with_means_the_same_as_train(tmp_path):
     (path / "test.csv").write_bytes(text_of([HEAD, ["e.png", "0", "green", "w9"]]))
     with pytest.raises(DataError, match="'green' in its column hair, where others say blond, none, red"):
         folder(path, split="test", attributes=["hair"])
+    (path / "test.csv").write_bytes(text_of([["file", "glasses"], ["e.png", "0"]]))
+    with pytest.raises(DataError, match="test.csv lacks the column hair"):
+        folder(path, split="test", attributes=["hair"])
 
 
 @pytest.mark.parametrize(("lacks", "has"), [("0", "1"), ("-1", "1"), ("No", "Yes"), ("false", "TRUE"), ("0.0", "1.0")])

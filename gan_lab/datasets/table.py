@@ -190,7 +190,9 @@ def plain(word: str) -> str:
 
 
 def encoded(rows: Sequence[list[str]], columns: Sequence[str], said: Sequence[Meaning], name: str) -> Tensor:
-    """Rows of words as attributes, float32 [N, A]; DataError for a word that the training's table has not."""
+    """Rows of words as attributes, float32 [N, A]; DataError for what the table that gave the meanings has not."""
+    if missing := [each.column for each in said if each.column not in columns]:
+        raise DataError(f"{name} lacks the column {missing[0]}, which the training's table has: add it.")
     places, found = [columns.index(each.column) for each in said], []
     for row in rows:
         numbers = []
