@@ -46,6 +46,7 @@ EQUAL = {
     "codes": ["model=infogan", *NONE],
     "posteriors": ["model=vaegan", "model.encoder.norm=none", *NONE],
     "pairs of image and latent": ["model=bigan", "model.encoder.norm=none", *NONE],
+    "attributes to be made": ["model=stargan", "dataset=shapes", "dataset.image_size=16", "model.generator.blocks=1"],
     "a pyramid": ["model=lapgan", *NONE],
     "one level of a pyramid": ["model=lapgan", "model.level=1", *NONE],
     "styles": ["model=stylegan2", "loss=logistic_r1", "model.discriminator.group_size=0"],

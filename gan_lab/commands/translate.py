@@ -105,8 +105,9 @@ class Way:
         from gan_lab.rows import Rows
 
         try:
-            rows = self.run.rows(range(len(images)), **self.conditions) if self.run.game.conditions else {}
-            return self.run.generate(Rows(rows).changed(source=images), len(images), **self.options)
+            rows = self.run.rows(range(len(images)), **self.conditions) if self.run.game.conditions else Rows()
+            rows = rows.without(*(name for name in self.run.game.optional if name not in self.conditions))
+            return self.run.generate(rows.changed(source=images), len(images), **self.options)
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise ResourceError("the memory is full: set batch_size=1, or a smaller size=.") from error
 

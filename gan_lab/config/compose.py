@@ -47,6 +47,7 @@ HELD = ExitStack()  # the lock of the sweep whose jobs this process runs
 MOST_JOBS = 1000  # of one sweep
 WHERE_IT_WRITES = (errno.EPIPE, errno.EACCES, errno.EPERM, errno.EROFS)  # no errors of the configuration
 FOLDERS = ("gan_lab.datasets.Folder", "gan_lab.datasets.folder.Folder")
+TABLED = "gan_lab.datasets.attribute_folder.AttributeFolder"
 
 
 @dataclass
@@ -214,15 +215,20 @@ def staged(stages: DictConfig) -> dict[str, Any]:
 
 
 def count_classes(config: DictConfig) -> None:
-    """Fill in how many classes a folder has where a model asks for it; its names tell. Raises DataError."""
+    """Fill in how many classes or attributes a folder has where a model asks; names or table tell. DataError."""
     asking = [OmegaConf.to_container(config[part], resolve=False) for part in ("model", "loss") if config.get(part)]
-    level = config.get("dataset") if "${dataset.num_classes}" in str(asking) else None
+    level = config.get("dataset") if "dataset.num_" in str(asking) else None
     while isinstance(level, DictConfig):
-        is_folder = level.get("_target_") in FOLDERS and isinstance(level.get("path"), str)
-        if is_folder and level.path != schema.GAP and level.get("num_classes") is None:
+        kind, is_placed = level.get("_target_"), isinstance(level.get("path"), str) and level.path != schema.GAP
+        if is_placed and kind in FOLDERS and level.get("num_classes") is None:
             from gan_lab.datasets import layout  # torch comes with it
 
             level.num_classes = layout.count_classes(level.path, level.get("split")) or None
+        if is_placed and kind == TABLED and level.get("num_attributes") is None:
+            from gan_lab.datasets import table
+
+            words = level.get("attributes"), level.get("table")
+            level.num_attributes = table.count_attributes(level.path, level.get("split"), *words)
         level = level.get("of")
 
 

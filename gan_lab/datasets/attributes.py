@@ -1,11 +1,11 @@
 """Pictures with attributes: named facts, of which each sample has or lacks every one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
-from gan_lab.datasets.base import check_choice
+from gan_lab.datasets.base import Dataset, check_choice
 from gan_lab.datasets.lazy import Lazy
 
 
@@ -13,7 +13,8 @@ class Attributed(Lazy):
     """Lazy pictures that give "attributes", float32 [N, A] of 0 and 1, named by `attribute_names`.
 
     `table` [N, all] holds what is known and `names` what its columns mean; `wanted` chooses some of these, in the order
-    asked for, and null takes all.
+    asked for, and null takes all. `groups`: names of which each sample has exactly one, such as those of all colours;
+    where not all of a group are chosen, each of it stands alone.
     """
 
     def __init__(
@@ -26,10 +27,13 @@ class Attributed(Lazy):
         labels: Tensor | None = None,
         classes: Sequence[str] = (),
         flip: bool = False,
+        groups: Iterable[Sequence[str]] = (),
     ):
         for name in wanted or ():
             check_choice("attributes", name, names)
         self.attribute_names = list(names if wanted is None else wanted)
+        place = {name: number for number, name in enumerate(self.attribute_names)}
+        self.attribute_groups = [[place[name] for name in group] for group in groups if place.keys() >= {*group}]
         count = len(self.attribute_names)
         if num_attributes != count:
             raise ValueError(
@@ -39,9 +43,11 @@ class Attributed(Lazy):
         super().__init__(3, image_size, labels, classes, flip, attributes=table[:, columns].float())
 
     def describe(self) -> str:
-        return f"{super().describe()}\n{self.describe_attributes()}"
+        return f"{super().describe()}\n{shares_of(self)}"
 
-    def describe_attributes(self) -> str:
-        shares = self.extras["attributes"].mean(dim=0).tolist()
-        listed = [f"{name} {share:.0%}" for name, share in zip(self.attribute_names, shares, strict=True)]
-        return f"{len(listed)} attributes ({', '.join(listed[:8])}{', ...' if len(listed) > 8 else ''})"
+
+def shares_of(dataset: Dataset) -> str:
+    """How many attributes a dataset gives, and how many samples have each of the first."""
+    shares = dataset.extras["attributes"].mean(dim=0).tolist()
+    listed = [f"{name} {share:.0%}" for name, share in zip(dataset.attribute_names, shares, strict=True)]
+    return f"{len(listed)} attributes ({', '.join(listed[:8])}{', ...' if len(listed) > 8 else ''})"

@@ -33,6 +33,7 @@ class Dataset:
     digits: "Dataset | None" = None  # the grey set of which each colour is a picture, where colours are judged apart
     exact_samples = 0  # how many generated samples `exact` wants to see; 0 where it has nothing to say
     attribute_names: Sequence[str] = ()  # of what "attributes" says
+    attribute_groups: Sequence[Sequence[int]] = ()  # places of attributes of which each sample has exactly one
     decoding = (255, 255, 255), 50_000_000, FULL  # background, most pixels and range of 16 bits of a file's pixels
     exact_best: str | None = None  # which of its figures, higher being better, chooses a run's best checkpoint
 

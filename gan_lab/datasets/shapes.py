@@ -44,7 +44,7 @@ class Shapes(Attributed):
         table = attributes_of(self.factors)
         shape = self.factors["shape"]
         sides = (image_size, image_size)
-        super().__init__(sides, table, NAMES, attributes, num_attributes, shape, list(SHAPES))
+        super().__init__(sides, table, NAMES, attributes, num_attributes, shape, list(SHAPES), groups=GROUPS)
 
     def __len__(self) -> int:
         return len(self.factors["shape"])
@@ -154,7 +154,9 @@ PLACES = (
     ("at the bottom left", "at the bottom", "at the bottom right"),
 )
 CHOICES = {"shape": 6, "colour": 6, "size": 2, "column": 3, "row": 3, "background": 3}
-NAMES = [*COLOURS, *SHAPES, *SIZES, "left", "right", "top", "bottom", *(f"on_{name}" for name in BACKGROUNDS)]
+GROUNDS = [f"on_{name}" for name in BACKGROUNDS]
+NAMES = [*COLOURS, *SHAPES, *SIZES, "left", "right", "top", "bottom", *GROUNDS]
+GROUPS = (list(COLOURS), list(SHAPES), SIZES, GROUNDS)  # a shape has one of each; it may be neither left nor right
 
 
 def attributes_of(factors: dict[str, Tensor]) -> Tensor:

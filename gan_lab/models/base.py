@@ -55,7 +55,7 @@ class Game(nn.Module):
     10. A game whose samples pass through further spaces on their way from `made_of` to pictures names them in `spaces`:
        `into` says where rows lie in one, in a column of its name, and `sample` takes such rows, too.
     11. What a seed has of the data is fixed before the first round: `keeps` says how many rows of which columns the
-       game is handed then (`keep`), which it holds in buffers.
+       game is handed then (`keep`), which it holds in buffers; so is what else it must know of the data (`meet`).
     """
 
     players: dict[str, tuple[str, ...]] = {"discriminator": ("discriminator",), "generator": ("generator",)}
@@ -69,6 +69,12 @@ class Game(nn.Module):
     measures: tuple[str, ...] = ()  # the figures of its own that `measure` gives
     given: str = "source"  # the column of the data whose pictures become the column "source" of a sample
     keeps: dict[str, int] = {}  # by the column of the data, how many of its rows are remembered for seeds
+    optional: tuple[
+        str, ...
+    ] = ()  # the conditions that rows to be translated may lack: `sample` then says what it does
+    spoken: dict[
+        str, str
+    ] = {}  # the options of `sample` that are values of a column in a person's words, by the option
     needs_pairs: bool = False  # true: each source of the data must belong to its image
     translators: dict[str, str] = {}  # by direction, the network that makes pictures of pictures; none: of latents
 
@@ -95,6 +101,15 @@ class Game(nn.Module):
 
     def keep(self, rows: Rows) -> None:
         """Take the rows of the data that `keeps` asks for; called once, before the first round of a run."""
+
+    def meet(self, dataset) -> None:
+        """Take what a game must know of the data beside rows, into buffers; called once, before the first round."""
+
+    def check(self, word: str, value: Tensor) -> None:
+        """ValueError, with the end of a sentence, where a value cannot be asked for by this word.
+
+        The word is a column of `made_of`, or an option that is `spoken`.
+        """
 
     def encode(self, column: str, words: object) -> Tensor | None:
         """A value of one of the columns of `made_of` by a person's words; None where they are the dataset's to know.

@@ -24,6 +24,7 @@ from gan_lab.metrics.neighbours import diversity, nearest
 from gan_lab.metrics.pairs import pair_figures
 from gan_lab.metrics.store import digest, kept
 from gan_lab.models import Game
+from gan_lab.models.groups import altered, lacking, numbered, together
 from gan_lab.rows import Rows
 from gan_lab.runs.references import are_apart, labelled, reference_of, split_of
 from gan_lab.runs.run import Run
@@ -157,6 +158,7 @@ def evaluate(
     if looker is not None:
         for column in run.game.conditions:
             figures += obedience(run, made, column, seeds[:CONDITIONED], figures[0], say)
+            figures += alteration(run, made, column, seeds[:CONDITIONED], figures[0], say)
         figures += meaning(run, looker, seeds[:CONDITIONED], figures[0])
     if looker is not None and are_apart(split_of(run.config), split):
         figures.append(novelty(run.dataset, split_of(run.config), made, figures[0]))
@@ -281,6 +283,43 @@ def obedience(run: Run, made: Judge, column: str, seeds: range, like: Figure, sa
         figures |= diversities(made, features, values[: len(features)])
     protocol = replace(like.protocol, samples=rows.count, extractor=reader.about)
     return [Figure(f"{name}/{reader.title}", value, like.step, protocol) for name, value in figures.items()]
+
+
+def alteration(run: Run, made: Judge, column: str, seeds: range, like: Figure, say=print) -> list[Figure]:
+    """Whether pictures of the data that are changed get the attribute that is asked for and keep the others."""
+    reference, given = made.reference, run.game.given
+    if column != "attributes" or given not in run.game.makes or not {given, column} <= {*reference.gives}:
+        return []
+    reader = reader_of(run, column, made.extractor, say)
+    if not reader:
+        return []
+    count, shares = altered_shares(run.game, reference, reader, seeds, run.device)
+    protocol = replace(like.protocol, samples=count, extractor=reader.about)
+    return [Figure(f"{name}/{reader.title}", value, like.step, protocol) for name, value in shares.items()]
+
+
+@torch.no_grad()
+def altered_shares(
+    game: Game, reference: Dataset, reader: Extractor, seeds: range, device: torch.device | str = "cpu"
+) -> tuple[int, dict[str, float]]:
+    """How many pictures were changed, and how often a reader of attributes finds them as they should be.
+
+    Each picture of the data is asked for one attribute that it lacks, or to lose one that it has and that is in no
+    group; all are asked for as often. `asked` is the share in which that is so, `kept` the share of what else there is,
+    groups as a whole and attributes that are in none, that is as before.
+    """
+    own = reference.columns(chosen(len(reference), len(seeds)), "attributes")["attributes"]
+    groups = numbered(reference.attribute_groups, own.shape[1])
+    which = lacking(own, groups)
+    wanted, same = altered(own, which, groups), together(groups)
+    others = ~same[which] & (groups == torch.arange(len(groups)))  # by the first of each group
+    rows = materials(game, reference, seeds)
+    rows = rows.changed(attributes=wanted.to(rows.device))
+    read = torch.cat([reader(extracted.bytes_of(part).to(device))[1].cpu() for part in drawn(game, rows)])
+    right = (read > 0.5) == wanted.bool()
+    whole = (~right).float() @ same.float() == 0
+    shares = {"asked": right.gather(1, which[:, None]), "kept": whole[others]}
+    return len(right), {name: float(share.double().mean()) for name, share in shares.items() if len(share)}
 
 
 def reader_of(run: Run, column: str, extractor: Extractor, say=print) -> Extractor | None:

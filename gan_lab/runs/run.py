@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -142,7 +143,7 @@ class Run:
                 for part, value in given.items():
                     rows = self.with_part(rows, column, str(part), value)
             else:
-                value = self.encode(column, given).to(rows[column])
+                value = self.encode(column, given, column).to(rows[column])
                 rows = rows.changed(**{column: value.expand(rows.count, *value.shape)})
         return rows
 
@@ -153,8 +154,11 @@ class Run:
         except ValueError as error:
             raise ConfigError(f"{column}.{part}={value:g}: {error}.") from error
 
-    def encode(self, column: str, words: str | int | Sequence[str]) -> Tensor:
-        """The value of a column that words mean to the game, or in the data, whose names the run keeps; ConfigError."""
+    def encode(self, column: str, words: str | int | Sequence[str], asked: str | None = None) -> Tensor:
+        """The value of a column that words mean to the game, or in the data, whose names the run keeps; ConfigError.
+
+        `asked` is the word of the command for which the game is to check the value.
+        """
         words = [str(words)] if isinstance(words, str | int) else [str(word) for word in words]
         start = start_of(self.folder)
         known = start.get("names", {}).get(column)  # of a run from before they were kept: the data's
@@ -169,7 +173,17 @@ class Run:
         for name in (name for name in words if name in empty):
             there = shortened(", ".join(each for each in known if each not in empty))
             raise ConfigError(f"label={name}: the run saw no picture of this class, only of {there}.")
+        try:
+            self.game.check(asked or column, value)
+        except ValueError as error:
+            raise ConfigError(f"{asked or column}={shortened(','.join(words))} {error}.") from error
         return value
+
+    def heard(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Options of the game's `sample`, those that are words of a column as its values; ConfigError."""
+        spoken = {name: self.game.spoken[name] for name in options.keys() & self.game.spoken.keys()}
+        words = {name: column for name, column in spoken.items() if not isinstance(options[name], Tensor | None)}
+        return options | {name: self.encode(column, options[name], name) for name, column in words.items()}
 
     @torch.no_grad()
     def make(self, rows: Rows, batch_size: int = 64, **options) -> Rows:
@@ -179,7 +193,7 @@ class Run:
         """
         if not self.game.makes:
             raise ConfigError("this run makes no pictures.")
-        parts = rows.to(self.device).split(batch_size)
+        parts, options = rows.to(self.device).split(batch_size), self.heard(options)
         return Rows.joined(self.game.sample(part, **options).each(lambda x: x.float().cpu()) for part in parts)
 
     def generate(self, rows: Rows, batch_size: int = 64, **options) -> Tensor:

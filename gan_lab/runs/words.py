@@ -21,7 +21,9 @@ def words_of(run: Run, words: Iterable[str], known: Iterable[Any] = ()) -> tuple
     for word in words:
         name, equals, value = word.partition("=")
         column, _, part = name.partition(".")
-        if equals and name in parameters:
+        if equals and name in run.game.spoken:
+            options |= run.heard({name: listed(value)})
+        elif equals and name in parameters:
             options[name] = option(name, value, parameters[name].annotation)
         elif equals and part:
             conditions.setdefault(column, {})[part] = number(word)

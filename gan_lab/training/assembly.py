@@ -60,6 +60,7 @@ def assemble(
             )
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise translated(error, settings) from error
+    game.meet(dataset)
     for name, count in game.keeps.items():
         game.keep(dataset.columns(chosen(len(dataset), count), name))
     for network, count in settings.freeze.items():
