@@ -25,7 +25,7 @@ from gan_lab.metrics.pairs import pair_figures
 from gan_lab.metrics.store import digest, kept
 from gan_lab.models import Game
 from gan_lab.rows import Rows
-from gan_lab.runs.references import are_apart, labelled, reference_of, split_of
+from gan_lab.runs.references import are_apart, labelled, labelled_as, reference_of, split_of
 from gan_lab.runs.run import Run
 from gan_lab.version import __version__
 from gan_lab.wording import counted
@@ -154,6 +154,8 @@ def evaluate(
     for other in others:
         figures += other.figures(drawn(run.game, rows, other.picture), **facts)
     figures += translated(run, reference, seeds, figures[0]) if "source" in run.game.made_of else []
+    if {"source", "image"} <= {*run.game.made_of, *run.game.makes}:
+        figures += agreement(run, reference, seeds[:CONDITIONED], extractor, figures[0], say)
     if looker is not None:
         for column in run.game.conditions:
             figures += obedience(run, made, column, seeds[:CONDITIONED], figures[0], say)
@@ -243,6 +245,53 @@ def translated(run: Run, reference: Dataset, seeds: range, like: Figure) -> list
         values["l1/way_back"] = float((back - sources.cpu()).abs().mean())
     protocol = replace(like.protocol, samples=len(sources), extractor="none", resize="none")
     return [Figure(name, value, like.step, protocol) for name, value in values.items()]
+
+
+@torch.no_grad()
+def agreement(
+    run: Run, reference: Dataset, seeds: range, extractor: str | None, like: Figure, say=print
+) -> list[Figure]:  # fmt: skip
+    """Whether the two pictures of a pair, a source and an image, are of the same thing.
+
+    `pair_accuracy`: the share that classifiers, one for each domain, read as the same class. `pixel_agreement`, of
+    pairs that a game draws: the share of pixels that lie on the same side of mid grey in the image and in what the
+    truth makes of the source (Liu and Tuzel 2016, arXiv 1606.07536, section 4).
+    """
+    rows, values, readers = materials(run.game, reference, seeds), {}, []
+    sources, images = pairs_of(run.game, rows)
+    truth = reference.truth(sources) if "source" in run.game.makes else None
+    if truth is not None:
+        values["pixel_agreement/truth"] = float(((images > 0) == (truth > 0)).double().mean())
+    if extractor in (None, "classifier"):
+        readers = class_readers(run)
+        if any(reader.says_little for reader in readers):
+            say("Nothing could be learned of the classes in one of the domains, so nobody can say whether pairs agree.")
+            readers = []
+    if readers:
+        read = [
+            torch.cat([reader(extracted.bytes_of(part).to(run.device))[1].cpu() for part in pictures.split(AT_ONCE)])
+            for reader, pictures in zip(readers, (sources, images), strict=True)
+        ]
+        values["pair_accuracy/classifier"] = label_accuracy(read[0], read[1].argmax(dim=1))
+    about = " and ".join(reader.about for reader in readers) or "none"
+    protocol = replace(like.protocol, samples=len(sources), extractor=about, resize="none")
+    return [Figure(name, value, like.step, protocol) for name, value in values.items()]
+
+
+def pairs_of(game: Game, rows: Rows) -> tuple[Tensor, Tensor]:
+    """Sources and images that belong together, [N, C, H, W] on the CPU: both drawn, or given and translated."""
+    game.noise.at("evaluate")
+    made = Rows.joined(game.sample(part).each(Tensor.cpu) for part in rows.split(AT_ONCE))
+    return (made if "source" in made else rows)["source"].cpu(), made["image"]
+
+
+def class_readers(run: Run, seed: int = 0, architecture: str = "plain") -> list[Extractor]:
+    """What reads the class from a source, and what from an image; none where the data's classes are not known."""
+    data = [labelled_as(run.config, run.dataset, column) for column in ("source", "image")]
+    if None in data:
+        return []
+    with torch.enable_grad():
+        return [classifier(each, seed, architecture).to(run.device) for each in data]
 
 
 def nearness(made: Tensor, wanted: Tensor) -> dict[str, float]:
