@@ -1,6 +1,5 @@
 """Two generators of one latent, and two critics, that have layers in common: CoGAN."""
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Literal
 
@@ -67,15 +66,3 @@ class CoGAN(GAN):
     def tables(self, rows: Rows) -> dict[str, Tensor]:
         """Each row the two pictures of one latent, [rows, 2, C, H, W]."""
         return {"fixed": beside(*self.generator(rows["latent"]))}
-
-    def complaints(self, parts, name: str = "model") -> Iterator[str]:
-        yield from super().complaints(parts, name)
-        given, data = getattr(self.discriminator, "given", None), parts.dataset
-        if given is None or data.source_channels is None:
-            return
-        wanted = data.source_channels * given["image"] // data.channels  # of several samples at once, where packed
-        if given["source"] != wanted:
-            yield (
-                f"The discriminator takes sources of {given['source']} channels, and those of this data have {wanted}. "
-                f"Set model.discriminator.source_channels={wanted}."
-            )

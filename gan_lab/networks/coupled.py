@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gan_lab.networks.layers import add_spectral_norm, check_counts, halvings, norm2d, pair
 from gan_lab.networks.precision import in_float32
-from gan_lab.networks.stacks import DOMAINS, Stacks, check_shared
+from gan_lab.networks.stacks import DOMAINS, CoupledCritic, Stacks, check_shared
 
 GROWTH, DENSE = 2.5, 10  # of LeNet's 20, 50 and 500 channels
 
@@ -60,7 +60,7 @@ class Generator(nn.Module):
         return self.stacks.each(latent[:, :, None, None], DOMAINS)
 
 
-class Discriminator(nn.Module):
+class Discriminator(CoupledCritic):
     """Pictures of one `domain`, [N, C, H, W], to raw scores [N].
 
     LeNet: convolutions of 5 x 5 and maxima of 2 x 2 until a side is below 12 pixels, a layer over all that is left,

@@ -1,5 +1,6 @@
 """Stacks of layers, one for each domain, which have layers in common at one of their ends."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -39,6 +40,23 @@ class Stacks(nn.Module):
     def joined(self, inputs: dict[str, Tensor]) -> Tensor:
         """What the stacks make of inputs by their domain, one after another [sum of N, ...], which end as one batch."""
         return self.shared(torch.cat([self.own[domain](x) for domain, x in inputs.items()]))
+
+
+class CoupledCritic(nn.Module):
+    """A critic of pictures of either domain; `given` says how many channels it takes of each."""
+
+    given: dict[str, int]
+
+    def complaints(self, parts, network: str) -> Iterator[str]:
+        """Where the data's sources have other channels; `parts` is a `gan_lab.config.compat.Parts`."""
+        data = parts.dataset
+        packed = self.given["image"] // data.channels or 1  # how many samples it is shown at once
+        if data.source_channels and self.given["source"] != packed * data.source_channels:
+            yield (
+                f"The {network} takes sources of {self.given['source']} channels, and those of this data have "
+                f"{packed * data.source_channels}. "
+                f"Set model.{network}.source_channels={packed * data.source_channels}."
+            )
 
 
 def check_shared(shared: int | None, layers: int, end: Literal["first", "last"], network: str) -> int:
