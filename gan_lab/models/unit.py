@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gan_lab.losses import Objective, at_least_float32
 from gan_lab.models.base import Terms, losses
-from gan_lab.models.sources import SourceGame, beside, distance_of
+from gan_lab.models.sources import SourceGame, beside, distance_of, l1
 from gan_lab.rows import Rows
 
 OTHER = {"source": "image", "image": "source"}
@@ -27,12 +27,13 @@ class UNIT(SourceGame):
     times the codes' m^2 + s^2 - 1 - log s^2, twice their divergence from N(0, 1), which is the mean square where
     deviations are 1, as in the official code; plus `cycle` and `cycle_prior` times the same two of what is translated
     and translated back (equations 3 to 6, of each domain by itself). `judge_rebuilt` shows the discriminator pictures
-    from their own decoder, too, as the code for digits does. Distances and divergences are means over pixels and over a
-    code's numbers; with `sums`, as in that code, they are sums.
+    from their own decoder beside translations, as the code for digits does. Distances and divergences are means over
+    pixels and over a code's numbers; with `sums`, as in that code, they are sums.
     """
 
     players = {"discriminator": ("discriminator",), "generator": ("encoder", "decoder")}
     averaged = ("encoder", "decoder")
+    measures = ("l1/rebuilt_source", "l1/rebuilt_image")
     translators = {"forth": "encoder", "back": "encoder"}  # whose pictures the decoder makes
 
     def __init__(
@@ -65,7 +66,7 @@ class UNIT(SourceGame):
         self.judge_rebuilt, self.sums = judge_rebuilt, sums
 
     def discriminator_loss(self, batch: Rows, step: int) -> Terms:
-        codes, _ = self.codes(batch.only("source", "image"), "posterior")
+        codes, _, _ = self.codes(batch.only("source", "image"), "posterior")
         made, terms = self.made(codes), Terms()
         for domain, other in OTHER.items():
             terms += self.judge(self.critic_of(domain), batch[domain], made[domain][other], step, domain)
@@ -76,10 +77,11 @@ class UNIT(SourceGame):
 
     def generator_loss(self, batch: Rows, step: int) -> Terms:
         pictures, weights = batch.only("source", "image"), self.weights
-        codes, far = self.codes(pictures, "posterior")
+        codes, means, far = self.codes(pictures, "posterior")
         made = self.made(codes)
         fakes = {domain: made[domain][other] for domain, other in OTHER.items()}
         terms = self.regularise(self.decoder, codes["source"], lambda rows: self.decoder(rows["source"], "image")[0])
+        terms += self.hiding(means, step)
         for domain, real in pictures.items():
             terms += self.fool(self.critic_of(domain), fakes[domain], real, step, domain, weights["adversarial"])
             terms += self.near(made[domain][domain], real, far[domain], domain, "rebuild", "prior")
@@ -89,11 +91,15 @@ class UNIT(SourceGame):
 
         # Find the way back
         if weights["cycle"] or weights["cycle_prior"]:
-            codes, far = self.codes(fakes, "cycle")
+            codes, _, far = self.codes(fakes, "cycle")
             for domain, other in OTHER.items():
                 (back,) = self.decoder(codes[other], domain)
                 terms += self.near(back, pictures[domain], far[other], domain, "cycle", "cycle_prior")
         return terms
+
+    def hiding(self, means: Tensor, step: int) -> Terms:
+        """What it costs that codes tell their domain, given their means, those of sources first: here nothing."""
+        return Terms()
 
     def near(self, made: Tensor, real: Tensor, far: Tensor, domain: str, distance: str, prior: str) -> Terms:
         """What it costs that pictures are not what they were, and that their codes are far from the prior."""
@@ -101,15 +107,16 @@ class UNIT(SourceGame):
         terms = {distance: self.weights[distance] * away, prior: self.weights[prior] * far}
         return losses(**{f"{name}_{domain}": term for name, term in terms.items() if self.weights[name]})
 
-    def codes(self, pictures: dict[str, Tensor], draw: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Draws of the codes of pictures, by their domain, and how far these are from the prior, a scalar each."""
-        means, deviations = (at_least_float32(x).chunk(len(pictures)) for x in self.encoder(**pictures))
+    def codes(self, pictures: dict[str, Tensor], draw: str) -> tuple[dict[str, Tensor], Tensor, dict[str, Tensor]]:
+        """Draws of the codes of pictures by their domain, the means of all, and how far codes are from the prior."""
+        means, deviations = (at_least_float32(x) for x in self.encoder(**pictures))
         codes, far = {}, {}
-        for (domain, real), mean, deviation in zip(pictures.items(), means, deviations, strict=True):
+        parts = pictures.items(), means.chunk(len(pictures)), deviations.chunk(len(pictures))
+        for (domain, real), mean, deviation in zip(*parts, strict=True):
             codes[domain] = (mean + deviation * self.noise(f"{draw}/{domain}", mean.shape)).to(real.dtype)
             apart = mean.square() + deviation.square() - 1 - 2 * deviation.log()
             far[domain] = apart.mean() * (mean[0].numel() if self.sums else 1)
-        return codes, far
+        return codes, means, far
 
     def made(self, codes: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         """The pictures of all codes in each domain, by it and by the domain of the code; they pass as one batch."""
@@ -124,6 +131,13 @@ class UNIT(SourceGame):
         domain = TO[direction]
         mean, _ = self.encoder(**{OTHER[domain]: pictures})
         return self.decoder(mean, domain)[0]
+
+    def measure(self, batch: Rows) -> dict[str, Tensor]:
+        """How far pictures are from what their own decoder makes of their codes."""
+        return {f"l1/rebuilt_{domain}": l1(self.rebuild(batch[domain], domain), batch[domain]) for domain in OTHER}
+
+    def code_of(self, pictures: Tensor, domain: str) -> Tensor:
+        return self.encoder(**{domain: pictures})[0].flatten(1)
 
     def rebuild(self, pictures: Tensor, domain: str = "image") -> Tensor:
         """Pictures of a domain by way of their codes."""

@@ -22,6 +22,7 @@ from gan_lab.metrics.classifier import classifier
 from gan_lab.metrics.judgement import OF_PAIRS
 from gan_lab.metrics.neighbours import diversity, nearest
 from gan_lab.metrics.pairs import pair_figures
+from gan_lab.metrics.probe import told_apart
 from gan_lab.metrics.store import digest, kept
 from gan_lab.models import Game
 from gan_lab.rows import Rows
@@ -34,6 +35,7 @@ FIRST_SEED = 20_000_000  # of the latents of a report; far from those that pictu
 REFERENCE = 50_000  # real pictures whose moments a report takes at most
 FEATURES = 200_000  # training pictures whose features are kept, at most; those of larger sets are made anew each time
 SAMPLES, SAMPLES_STACKED = 10_000, 26_000  # of a report; the second is Metz et al. 2017, section 3.3.1
+PROBED = 4000  # rows from whose codes a probe learns, and as many on which it is tried, at most
 CONDITIONED = 2000  # samples that are asked for a class, at most
 AT_ONCE = 100  # pictures that pass through a network together
 
@@ -156,6 +158,7 @@ def evaluate(
     figures += translated(run, reference, seeds, figures[0]) if "source" in run.game.made_of else []
     if {"source", "image"} <= {*run.game.made_of, *run.game.makes}:
         figures += agreement(run, reference, seeds[:CONDITIONED], extractor, figures[0], say)
+        figures += domains_told(run, reference, split, figures[0])
     if looker is not None:
         for column in run.game.conditions:
             figures += obedience(run, made, column, seeds[:CONDITIONED], figures[0], say)
@@ -262,7 +265,7 @@ def agreement(
     truth = reference.truth(sources) if "source" in run.game.makes else None
     if truth is not None:
         values["pixel_agreement/truth"] = float(((images > 0) == (truth > 0)).double().mean())
-    if extractor in (None, "classifier"):
+    if extractor is None:
         readers = class_readers(run)
         if any(reader.says_little for reader in readers):
             say("Nothing could be learned of the classes in one of the domains, so nobody can say whether pairs agree.")
@@ -276,6 +279,40 @@ def agreement(
     about = " and ".join(reader.about for reader in readers) or "none"
     protocol = replace(like.protocol, samples=len(sources), extractor=about, resize="none")
     return [Figure(name, value, like.step, protocol) for name, value in values.items()]
+
+
+def domains_told(run: Run, reference: Dataset, split: str, like: Figure) -> list[Figure]:
+    """How much codes tell of the domain that they come from: `domain_told`, where a game has codes of both.
+
+    The share that a fresh probe, which learns from the codes of the training data, has right of other pictures' codes:
+    those of the reference where that is another split, else a fifth that is held back. 0.5: nothing is told.
+    """
+    apart = are_apart(split_of(run.config), split)
+    learnt = codes_of(run.game, run.dataset, chosen(len(run.dataset), PROBED), run.device)
+    if learnt is None:
+        return []
+    if apart:
+        held = codes_of(run.game, reference, chosen(len(reference), PROBED), run.device)
+    else:
+        fifth = len(learnt[0]) // 5
+        learnt, held = [x[fifth:] for x in learnt], [x[:fifth] for x in learnt]
+    value, count = told_apart(*learnt, *held), sum(map(len, held))
+    protocol = replace(like.protocol, samples=count, reference_count=count, extractor="a fresh probe", resize="none")
+    return [Figure("domain_told/probe", value, like.step, protocol)]
+
+
+@torch.no_grad()
+def codes_of(game: Game, dataset: Dataset, rows: Tensor, device: torch.device) -> list[Tensor] | None:
+    """The codes of sources and of images, [N, D] each; None of a game that has none."""
+    codes = {"source": [], "image": []}
+    for part in rows.split(AT_ONCE):
+        pictures = dataset.columns(part, device=device)
+        for column, found in codes.items():
+            code = game.code_of(pictures[column], column)
+            if code is None:
+                return None
+            found.append(code.float().cpu())
+    return [torch.cat(found) for found in codes.values()]
 
 
 def pairs_of(game: Game, rows: Rows) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,14 @@
 HIGHER = {"class_diversity", "classes_named", "code_purity", "coverage", "density", "good_share",
           "least_class_share", "modes", "pixel_agreement", "precision", "psnr", "quality", "recall", "score",
           "ssim"}  # fmt: skip
-LOWER = {"distance", "fid", "kid", "l1", "reverse_kl"}  # of what stands in neither, as a loss, no side is better
+LOWER = {
+    "distance",
+    "domain_told",
+    "fid",
+    "kid",
+    "l1",
+    "reverse_kl",
+}  # of what stands in neither, as a loss, no side is better
 BEFORE = ("evaluation/", "exact/")  # what may stand before the word
 
 
