@@ -59,7 +59,7 @@ def test_the_networks_for_digits_are_built_as_in_the_official_code():
     assert count(networks[0]) == encoder + 2 * (768 * 768 + 768)
     doubles = [16 * a * b + 2 * b for a, b in zip([768, *widths[:0:-1]], [768, 384, 192], strict=False)]
     own = 16 * 192 * 96 + 2 * 96 + 96
-    assert count(networks[1]) == sum(doubles) + 2 * own + 3 + 1 + 96 * 2
+    assert count(networks[1]) == sum(doubles) + 2 * (own - 96) + (3 + 1) * (96 + 1)
 
 
 @pytest.mark.parametrize("size", [8, 16, 20, 28, [16, 32]])
@@ -100,7 +100,7 @@ def test_encoders_end_and_decoders_begin_in_the_same_tensors(shared):
         ([*UNIT, "model.encoder.shared=7"], "between 0 and 6: this encoder has 7 layers, and the first is each"),
         ([*UNIT, "model.decoder.shared=8"], "the last is each domain's own. Set model.decoder.shared=6."),
         ([*UNIT, "model.rebuild=-1"], "rebuild=-1 must not be negative"),
-        ([*VECTOR, "model.distance=l3"], "model.distance='l3' must be one of l1, l2"),
+        ([*VECTOR, "model.distance=l3"], "distance=l3 is not known; choose l1 or l2"),
         ([*UNIT, "model.discriminator.source_channels=3"], "Set model.discriminator.source_channels=1."),
     ],
 )  # fmt: skip

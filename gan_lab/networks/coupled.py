@@ -19,9 +19,9 @@ class Generator(nn.Module):
     """Latents [N, latent_dim] to a source [N, source_channels, H, W] and an image [N, channels, H, W] in [-1, 1].
 
     A transposed convolution makes a map of at most 4 pixels on its shorter side, strided ones of 3 x 3 double it, and
-    one of 6 x 6 makes the picture. `width` counts the channels before the last layer; they double backwards, up to
-    8 * width. The first `shared` layers decode a latent for both domains; null: all but the last, which each domain has
-    for itself. Norms of a batch have neither scale nor shift.
+    one of `kernel` x `kernel`, from 3 x 3 on, makes the picture. `width` counts the channels before the last layer;
+    they double backwards, up to 8 * width. The first `shared` layers decode a latent for both domains; null: all but
+    the last, which each domain has for itself. Norms of a batch have neither scale nor shift.
     """
 
     def __init__(
@@ -32,12 +32,15 @@ class Generator(nn.Module):
         image_size: int | list[int],
         width: int = 128,
         norm: str = "batch",
+        kernel: int = 6,
         shared: int | None = None,
     ):
         super().__init__()
+        if not 3 <= kernel <= 6:
+            raise ValueError(f"kernel={kernel} must lie between 3 and 6.")
         check_counts(latent_dim=latent_dim, channels=channels, source_channels=source_channels, width=width)
         halvings(image_size)  # sides that other networks take, too
-        sides = [tuple(side - 3 for side in pair(image_size))]  # of the maps, the largest first
+        sides = [tuple(side - kernel + 3 for side in pair(image_size))]  # of the maps, the largest first
         while min(sides[-1]) > 4:
             sides.append(tuple((side + 1) // 2 for side in sides[-1]))
         sides, widths = sides[::-1], [width * min(2**i, 8) for i in reversed(range(len(sides)))]
@@ -50,7 +53,7 @@ class Generator(nn.Module):
                 odd = tuple(new - 2 * old + 1 for old, new in zip(sides[i], sides[i + 1], strict=True))
                 double = nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=odd)
                 layers.append(nn.Sequential(double, plain(after), nn.PReLU()))
-            return [*layers, nn.Sequential(nn.ConvTranspose2d(widths[-1], channels, 6, padding=1), nn.Tanh())]
+            return [*layers, nn.Sequential(nn.ConvTranspose2d(widths[-1], channels, kernel, padding=1), nn.Tanh())]
 
         stacks = {"source": stack(source_channels), "image": stack(channels)}
         self.stacks = Stacks(stacks, check_shared(shared, len(widths) + 1, "first", "generator"), "first")

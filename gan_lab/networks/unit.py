@@ -168,7 +168,10 @@ class VectorEncoder(nn.Module):
 
 
 class VectorDecoder(nn.Module):
-    """As `Decoder`, of codes of one place: transposed convolutions of 4 x 4 by the rules of DCGAN, one of 1 x 1."""
+    """As `Decoder`, of codes of one place: transposed convolutions of 4 x 4 and one of 1 x 1.
+
+    The last two are one layer.
+    """
 
     def __init__(
         self,
@@ -190,9 +193,9 @@ class VectorDecoder(nn.Module):
             )
             doubles = [nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=bare) for a, b in pairwise(widths)]
             layers = [nn.Sequential(up, norm2d(norm, up.out_channels), nn.LeakyReLU(SLOPE)) for up in (start, *doubles)]
-            return [*layers, nn.Sequential(nn.Conv2d(width, channels, 1), nn.Tanh())]
+            return [*layers[:-1], nn.Sequential(*layers[-1], nn.Conv2d(width, channels, 1), nn.Tanh())]
 
-        shared = check_shared(shared, times + 2, "first", "decoder")
+        shared = check_shared(shared, times + 1, "first", "decoder")
         self.stacks = Stacks({"source": stack(source_channels), "image": stack(channels)}, shared, "first")
         self.apply(narrow)
 
