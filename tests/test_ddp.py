@@ -19,6 +19,7 @@ from gan_lab.training.distributed import LostRankError, World, joined
 pytestmark = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes on one core")
 
 NONE = ["model.generator.norm=none", "model.discriminator.norm=none"]
+DOMAINS = ["dataset=split_domains"]
 BARE = ["model.discriminator.spectral_norm=false"]  # whose power iteration counts forward passes
 ADAPTIVE = ["loss.views.ada.kimg=0.05", "loss.views.ada.every=1", "loss.views.ada.target=0.1"]
 GROWING = [*(f"model.{network}.grows_to=16" for network in ("generator", "discriminator")), "model.fade_images=20"]
@@ -49,6 +50,12 @@ EQUAL = {
     "attributes to be made": ["model=stargan", "dataset=shapes", "dataset.image_size=16", "model.generator.blocks=1"],
     "a pyramid": ["model=lapgan", *NONE],
     "one level of a pyramid": ["model=lapgan", "model.level=1", *NONE],
+    "coupled generators": ["model=cogan", *DOMAINS, "model.generator.norm=none"],
+    "a shared space": ["model=unit", *DOMAINS],
+    "codes that hide their domain": [
+        *("model=latent_domain", *DOMAINS, "model.encoder.norm=none", "model.decoder.norm=none"),
+        *("model.domain_critic.dropout=0", "model.encoder.shared=null"),
+    ],
     "styles": ["model=stylegan2", "loss=logistic_r1", "model.discriminator.group_size=0"],
     "styles that grow": ["model=stylegan", "model.discriminator.group_size=0", *GROWING],
     "styles of classes": ["model=conditional_stylegan2", "loss=logistic_r1", "model.discriminator.group_size=0"],

@@ -27,7 +27,7 @@ from gan_lab.datasets.next_frame import NextFrame
 from gan_lab.datasets.pairs import PairedFolder
 from gan_lab.datasets.points import Gaussian1D
 from gan_lab.datasets.shapes import Shapes
-from gan_lab.datasets.split_domains import SplitDomains
+from gan_lab.datasets.split_domains import TRANSFORMS, SplitDomains
 from gan_lab.datasets.unpaired import UnpairedFolder
 from gan_lab.errors import ConfigError, DataError
 from gan_lab.metrics import Pixels
@@ -507,7 +507,7 @@ def test_halves_are_disjoint_and_whole(size):
     assert len(set(sources)) - len(set(images)) in (0, 1)
 
 
-@pytest.mark.parametrize("transform", ["rotate", "permute", "tint", "invert"])
+@pytest.mark.parametrize("transform", TRANSFORMS)
 def test_the_truth_is_the_transform(transform):
     of = shapes()
     dataset = domains(of, transform=transform)

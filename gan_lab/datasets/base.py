@@ -178,6 +178,13 @@ class Dataset:
         """What sources, float [N, C, H, W] in [-1, 1], are to become; None where no formula tells."""
         return None
 
+    def styled(self, column: str, pixels: Tensor) -> Tensor | None:
+        """Pictures of the set that this one is made `of`, uint8 [N, H, W, C], as those of a column are.
+
+        None where the classes of that set say nothing of the column's pictures.
+        """
+        return None
+
     def side_by_side(self, batch: Batch) -> Tensor:
         """Sources and images of a batch in play as one picture each, [B, 3, H, W of all]."""
         parts = (*self.seen(batch["source"]), batch["image"])

@@ -4,13 +4,14 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from gan_lab.datasets.base import Dataset, check_choice, check_fact
 from gan_lab.datasets.domains import Domains
 from gan_lab.datasets.inner import check_of
 from gan_lab.noise import hashed
 
-TRANSFORMS = ("rotate", "permute", "tint", "invert")
+TRANSFORMS = ("rotate", "permute", "tint", "invert", "edges")
 OF_COLOURS = ("permute", "tint")
 TINT = ((0.5, 0.0), (0.8, 0.0), (0.6, 0.4))  # factor and summand of red, green and blue in [0, 1]
 
@@ -21,8 +22,9 @@ class SplitDomains(Domains):
     by=class: `classes` names the class of the sources and that of the images. by=transform: the pictures are parted
     into two halves by `seed`; one half is the sources as they are, the other half, transformed, is the images, so that
     `truth` knows what each source is to become: rotate turns by 90 degrees to the left, permute moves each colour one
-    channel on, tint makes pictures bluish, invert swaps dark and bright. `flip` mirrors half of both, as `of.flip`
-    does. Zhu et al. 2017, CycleGAN (arXiv 1703.10593).
+    channel on, tint makes pictures bluish, invert swaps dark and bright, edges leaves by how much the brightest of
+    3 x 3 pixels is brighter than their middle (Liu and Tuzel 2016, CoGAN, arXiv 1606.07536, official code). `flip`
+    mirrors half of both, as `of.flip` does. Zhu et al. 2017, CycleGAN (arXiv 1703.10593).
     """
 
     def __init__(
@@ -30,7 +32,7 @@ class SplitDomains(Domains):
         of: Dataset,
         by: Literal["class", "transform"] = "transform",
         classes: list[str | int] | None = None,
-        transform: Literal["rotate", "permute", "tint", "invert"] = "rotate",
+        transform: Literal["rotate", "permute", "tint", "invert", "edges"] = "rotate",
         seed: int = 0,
         flip: bool = False,
         channels: int = 3,
@@ -67,6 +69,10 @@ class SplitDomains(Domains):
         made = [((transformed(part, self.transform) + 1) * 127.5).round().byte() for part in parts]
         return torch.cat(made).permute(0, 2, 3, 1).contiguous()
 
+    def styled(self, column: str, pixels: Tensor) -> Tensor | None:
+        is_told = self.by == "transform" and self.of.classes
+        return {"image": self.changed, "source": lambda x: x}[column](pixels) if is_told else None
+
     def describe(self) -> str:
         halves = f"two halves by seed {self.seed}: sources as they are, images after transform={self.transform}"
         classes = " to class ".join(self.names)
@@ -82,6 +88,8 @@ def transformed(images: Tensor, transform: str) -> Tensor:
             return images.roll(1, dims=1)
         case "invert":
             return -images
+        case "edges":
+            return max_pool2d(images, 3, stride=1, padding=1) - images - 1
         case "tint":
             factor, summand = torch.tensor(TINT, device=images.device).view(3, 2, 1, 1).unbind(1)
             return (images + 1) * factor + 2 * summand - 1
@@ -116,8 +124,8 @@ def nearest(name: str, classes: list[str]) -> str:
 def check_transform(of: Dataset, transform: str, flip: bool) -> None:
     if transform in OF_COLOURS and of.channels != 3:
         raise ValueError(
-            f"transform={transform} changes colours, and the pictures of dataset.of are grey: choose rotate or invert, "
-            "or dataset.of=shapes."
+            f"transform={transform} changes colours, and the pictures of dataset.of are grey: choose rotate, "
+            "invert or edges, or dataset.of=shapes."
         )
     if transform == "rotate" and of.image_size[0] != of.image_size[1]:
         height, width = of.image_size

@@ -179,6 +179,10 @@ class Game(nn.Module):
         """
         return None
 
+    def code_of(self, pictures: Tensor, domain: str) -> Tensor | None:
+        """The codes of pictures of a column, [N, D], where two columns are to have codes of one meaning; or None."""
+        return None
+
     def calibrate(self, batch: dict[str, Tensor]) -> None:
         """Send through each averaged network once what it is given in play, so that its batch norm gathers statistics.
 

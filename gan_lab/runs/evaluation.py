@@ -22,11 +22,12 @@ from gan_lab.metrics.classifier import classifier
 from gan_lab.metrics.judgement import OF_PAIRS
 from gan_lab.metrics.neighbours import diversity, nearest
 from gan_lab.metrics.pairs import pair_figures
+from gan_lab.metrics.probe import told_apart
 from gan_lab.metrics.store import digest, kept
 from gan_lab.models import Game
 from gan_lab.models.groups import altered, lacking, numbered, together
 from gan_lab.rows import Rows
-from gan_lab.runs.references import are_apart, labelled, reference_of, split_of
+from gan_lab.runs.references import are_apart, labelled, labelled_as, reference_of, split_of
 from gan_lab.runs.run import Run
 from gan_lab.version import __version__
 from gan_lab.wording import counted
@@ -35,6 +36,7 @@ FIRST_SEED = 20_000_000  # of the latents of a report; far from those that pictu
 REFERENCE = 50_000  # real pictures whose moments a report takes at most
 FEATURES = 200_000  # training pictures whose features are kept, at most; those of larger sets are made anew each time
 SAMPLES, SAMPLES_STACKED = 10_000, 26_000  # of a report; the second is Metz et al. 2017, section 3.3.1
+PROBED = 4000  # rows from whose codes a probe learns, and as many on which it is tried, at most
 CONDITIONED = 2000  # samples that are asked for a class, at most
 AT_ONCE = 100  # pictures that pass through a network together
 
@@ -155,6 +157,9 @@ def evaluate(
     for other in others:
         figures += other.figures(drawn(run.game, rows, other.picture), **facts)
     figures += translated(run, reference, seeds, figures[0]) if "source" in run.game.made_of else []
+    if {"source", "image"} <= {*run.game.made_of, *run.game.makes}:
+        figures += agreement(run, reference, seeds[:CONDITIONED], extractor, figures[0], say)
+        figures += domains_told(run, reference, split, figures[0])
     if looker is not None:
         for column in run.game.conditions:
             figures += obedience(run, made, column, seeds[:CONDITIONED], figures[0], say)
@@ -245,6 +250,87 @@ def translated(run: Run, reference: Dataset, seeds: range, like: Figure) -> list
         values["l1/way_back"] = float((back - sources.cpu()).abs().mean())
     protocol = replace(like.protocol, samples=len(sources), extractor="none", resize="none")
     return [Figure(name, value, like.step, protocol) for name, value in values.items()]
+
+
+@torch.no_grad()
+def agreement(
+    run: Run, reference: Dataset, seeds: range, extractor: str | None, like: Figure, say=print
+) -> list[Figure]:  # fmt: skip
+    """Whether the two pictures of a pair, a source and an image, are of the same thing.
+
+    `pair_accuracy`: the share that classifiers, one for each domain, read as the same class. `pixel_agreement`, of
+    pairs that a game draws: the share of pixels that lie on the same side of mid grey in the image and in what the
+    truth makes of the source (Liu and Tuzel 2016, arXiv 1606.07536, section 4).
+    """
+    rows, values, readers = materials(run.game, reference, seeds), {}, []
+    sources, images = pairs_of(run.game, rows)
+    truth = reference.truth(sources) if "source" in run.game.makes else None
+    if truth is not None:
+        values["pixel_agreement/truth"] = float(((images > 0) == (truth > 0)).double().mean())
+    if extractor is None:
+        readers = class_readers(run)
+        if any(reader.says_little for reader in readers):
+            say("Nothing could be learned of the classes in one of the domains, so nobody can say whether pairs agree.")
+            readers = []
+    if readers:
+        read = [
+            torch.cat([reader(extracted.bytes_of(part).to(run.device))[1].cpu() for part in pictures.split(AT_ONCE)])
+            for reader, pictures in zip(readers, (sources, images), strict=True)
+        ]
+        values["pair_accuracy/classifier"] = label_accuracy(read[0], read[1].argmax(dim=1))
+    about = " and ".join(reader.about for reader in readers) or "none"
+    protocol = replace(like.protocol, samples=len(sources), extractor=about, resize="none")
+    return [Figure(name, value, like.step, protocol) for name, value in values.items()]
+
+
+def domains_told(run: Run, reference: Dataset, split: str, like: Figure) -> list[Figure]:
+    """How much codes tell of the domain that they come from: `domain_told`, where a game has codes of both.
+
+    The share that a fresh probe, which learns from the codes of the training data, has right of other pictures' codes:
+    those of the reference where that is another split, else a fifth that is held back. 0.5: nothing is told.
+    """
+    apart = are_apart(split_of(run.config), split)
+    learnt = codes_of(run.game, run.dataset, chosen(len(run.dataset), PROBED), run.device)
+    if learnt is None:
+        return []
+    if apart:
+        held = codes_of(run.game, reference, chosen(len(reference), PROBED), run.device)
+    else:
+        fifth = len(learnt[0]) // 5
+        learnt, held = [x[fifth:] for x in learnt], [x[:fifth] for x in learnt]
+    value, count = told_apart(*learnt, *held), sum(map(len, held))
+    protocol = replace(like.protocol, samples=count, reference_count=count, extractor="a fresh probe", resize="none")
+    return [Figure("domain_told/probe", value, like.step, protocol)]
+
+
+@torch.no_grad()
+def codes_of(game: Game, dataset: Dataset, rows: Tensor, device: torch.device) -> list[Tensor] | None:
+    """The codes of sources and of images, [N, D] each; None of a game that has none."""
+    codes = {"source": [], "image": []}
+    for part in rows.split(AT_ONCE):
+        pictures = dataset.columns(part, device=device)
+        for column, found in codes.items():
+            code = game.code_of(pictures[column], column)
+            if code is None:
+                return None
+            found.append(code.float().cpu())
+    return [torch.cat(found) for found in codes.values()]
+
+
+def pairs_of(game: Game, rows: Rows) -> tuple[Tensor, Tensor]:
+    """Sources and images that belong together, [N, C, H, W] on the CPU: both drawn, or given and translated."""
+    game.noise.at("evaluate")
+    made = Rows.joined(game.sample(part).each(Tensor.cpu) for part in rows.split(AT_ONCE))
+    return (made if "source" in made else rows)["source"].cpu(), made["image"]
+
+
+def class_readers(run: Run, seed: int = 0, architecture: str = "plain") -> list[Extractor]:
+    """What reads the class from a source, and what from an image; none where the data's classes are not known."""
+    data = [labelled_as(run.config, run.dataset, column) for column in ("source", "image")]
+    if None in data:
+        return []
+    with torch.enable_grad():
+        return [classifier(each, seed, architecture).to(run.device) for each in data]
 
 
 def nearness(made: Tensor, wanted: Tensor) -> dict[str, float]:

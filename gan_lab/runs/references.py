@@ -1,5 +1,9 @@
 """What samples are judged against, and what readers of pictures learn from: the splits of a run's data."""
 
+from dataclasses import replace
+
+import torch
+
 from gan_lab.config.build import build_dataset
 from gan_lab.config.dataset_nodes import levels, with_known
 from gan_lab.datasets import Dataset
@@ -90,6 +94,19 @@ def labelled(config: dict, dataset: Dataset, key: str = "label") -> Labelled:
     pictures = [rows["image"].permute(0, 3, 1, 2) for rows in (learnt, examined)]
     count = train.num_classes if key == "label" else learnt[key].shape[1]
     return Labelled(pictures[0], learnt[key], pictures[1], examined[key], count)
+
+
+def labelled_as(config: dict, dataset: Dataset, column: str) -> Labelled | None:
+    """What a classifier of one column's pictures learns from, by the labels of the set that they are made of, or None.
+
+    Pictures of both halves are made alike for it: a reader may see what a game may not.
+    """
+    none = torch.zeros(0, *dataset.image_size, dataset.channels, dtype=torch.uint8)
+    if dataset.styled(column, none) is None:
+        return None
+    data = labelled({**config, "dataset": config["dataset"]["of"]}, dataset.of)
+    style = lambda images: dataset.styled(column, images.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    return replace(data, images=style(data.images), test_images=style(data.test_images))
 
 
 def digits_of(dataset: Dataset | None) -> Dataset | None:

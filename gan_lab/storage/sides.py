@@ -1,8 +1,9 @@
 """On which side a figure is better, by its name; read without torch, by what compares runs and what trains them."""
 
 HIGHER = {"asked", "class_diversity", "classes_named", "code_purity", "coverage", "density", "good_share", "kept",
-          "least_class_share", "modes", "precision", "psnr", "quality", "recall", "score", "ssim"}  # fmt: skip
-LOWER = {"distance", "fid", "kid", "l1", "reverse_kl"}  # of what stands in neither, as a loss, no side is better
+          "least_class_share", "modes", "pixel_agreement", "precision", "psnr", "quality", "recall", "score",
+          "ssim"}  # fmt: skip
+LOWER = {"distance", "domain_told", "fid", "kid", "l1", "reverse_kl"}  # of others, as a loss, no side is better
 BEFORE = ("evaluation/", "exact/")  # what may stand before the word
 
 
