@@ -46,7 +46,8 @@ from gan_lab.wording import meant
 HELD = ExitStack()  # the lock of the sweep whose jobs this process runs
 MOST_JOBS = 1000  # of one sweep
 WHERE_IT_WRITES = (errno.EPIPE, errno.EACCES, errno.EPERM, errno.EROFS)  # no errors of the configuration
-FOLDERS = ("gan_lab.datasets.Folder", "gan_lab.datasets.folder.Folder")
+DOMAINS = "gan_lab.datasets.domains_folder.DomainsFolder"
+FOLDERS = ("gan_lab.datasets.Folder", "gan_lab.datasets.folder.Folder", DOMAINS)
 
 
 @dataclass
@@ -222,7 +223,8 @@ def count_classes(config: DictConfig) -> None:
         if is_folder and level.path != schema.GAP and level.get("num_classes") is None:
             from gan_lab.datasets import layout  # torch comes with it
 
-            level.num_classes = layout.count_classes(level.path, level.get("split")) or None
+            count = layout.count_domains if level.get("_target_") == DOMAINS else layout.count_classes
+            level.num_classes = count(level.path, level.get("split")) or None
         level = level.get("of")
 
 
@@ -426,6 +428,7 @@ OmegaConf.register_new_resolver("gan_lab.unless_set", unless_set, replace=True)
 OmegaConf.register_new_resolver("gan_lab.tag", job_tag, replace=True)
 OmegaConf.register_new_resolver("gan_lab.times", lambda a, b: a * b, replace=True)
 OmegaConf.register_new_resolver("gan_lab.plus", lambda a, b: a + b, replace=True)
+OmegaConf.register_new_resolver("gan_lab.length", lambda values: len(values or ()), replace=True)
 OmegaConf.register_new_resolver("gan_lab.groups", lambda: listed_groups(), replace=True)
 OmegaConf.register_new_resolver("gan_lab.choose", lambda key, values: values.get(key), replace=True)
 

@@ -116,12 +116,14 @@ class Dataset:
         """Some rows of `tensors`, in the order asked for; several threads may ask at once."""
         return {name: whole[indices] for name, whole in self.tensors().items()}
 
-    def dealt(self, indices: Tensor, others: Tensor | None) -> Batch:
-        """Some rows, with what is `loose` taken from other rows (None: nothing is); a subclass may read less for it."""
-        if not self.loose:
-            return self.rows(indices)
-        rows, beside = self.rows(indices), self.rows(others)
-        return {name: (beside if name in self.loose else rows)[name] for name in rows}
+    @property
+    def decks(self) -> dict[str, tuple[tuple[str, ...], Tensor]]:
+        """By its name, what each deck deals together, and its cards: one deck for all that is `loose`, unless more."""
+        return {"deck": (self.loose, self.cards)} if self.loose else {}
+
+    def dealt(self, indices: Tensor, others: dict[str, Tensor]) -> Batch:
+        """Some rows, with what is loose taken from the `others` of its column; a subclass may read less for it."""
+        return {**self.rows(indices), **{name: self.rows(which)[name] for name, which in others.items()}}
 
     def prepare(self, rows: Batch, bits: Tensor) -> Batch:
         """Rows as they are played, on their device; `bits` [B] are random, and the lowest one flips an image.
@@ -173,8 +175,11 @@ class Dataset:
         middle = slice(None), slice(start, start + height), slice(start, start + width)
         return {**rows, **{name: rows[name][middle] for name in ("image", "source") if name in rows}}
 
-    def truth(self, source: Tensor) -> Tensor | None:
-        """What sources, float [N, C, H, W] in [-1, 1], are to become; None where no formula tells."""
+    def truth(self, source: Tensor, **conditions: Tensor) -> Tensor | None:
+        """What sources, float [N, C, H, W] in [-1, 1], are to become; None where no formula tells.
+
+        `conditions` are the columns beside them that a game translates by, such as the domain asked for.
+        """
         return None
 
     def side_by_side(self, batch: Batch) -> Tensor:
