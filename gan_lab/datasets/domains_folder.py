@@ -50,8 +50,8 @@ class DomainsFolder(Many):
         single = next((name for name, its in found.items() if len(its) < 2), None)
         if single is not None and not is_held_out(split):
             raise DataError(
-                f"{self.path}: the domain {single} has one picture, {found[single][0]}, from which nothing can be learnt "
-                "of a domain. Put more of its pictures there, or remove its folder."
+                f"{self.path}: the domain {single} has one picture, {found[single][0]}, from which nothing can be "
+                "learnt of a domain. Put more of its pictures there, or remove its folder."
             )
         domains = [
             Domain(

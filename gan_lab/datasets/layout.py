@@ -201,16 +201,19 @@ def find_domains(names: list[str], split: str | None, path: Path) -> dict[str, l
     if len(found) < 2 or "" in found:
         there = f"it has {counted(names)}" if names else "it has no pictures"
         raise DataError(
-            f"{path} has no folders of two domains or more, each with the pictures of one: {there}. Put each domain into "
-            "a folder of its own, and set dataset.path to the folder right above them."
+            f"{path} has no folders of two domains or more, each with the pictures of one: {there}. Put each domain "
+            "into a folder of its own, and set dataset.path to the folder right above them."
         )
     found = dict(sorted(found.items()))
     if is_held_out(split):
-        known = find_domains(names, "train", path)
+        try:
+            known = find_domains(names, "train", path)
+        except MissingDataError:
+            return found
         if odd := sorted(known.keys() ^ found.keys()):
             raise DataError(
-                f"{path}: the domain {odd[0]} is in one of train and {split}, and not in the other. Each split needs all "
-                "domains: add its folder, or remove the other one."
+                f"{path}: the domain {odd[0]} is in one of train and {split}, and not in the other. Each split needs "
+                "all domains: add its folder, or remove the other one."
             )
     return found
 
@@ -220,7 +223,7 @@ def joined(folder: str, split: str) -> str | None:
     if folder.lower() in SPLIT_OF:
         return None
     words = sorted(SPLITS.get(plain_split(split) or "", (split,)), key=len, reverse=True)
-    found = (re.fullmatch(rf"{re.escape(word)}[\W_]*(\w.*)", folder, re.IGNORECASE) for word in words)
+    found = (re.fullmatch(rf"(?i:{re.escape(word)})(?:[\W_]+|(?=[A-Z0-9]))(\w.*)", folder) for word in words)
     return next((each[1] for each in found if each), None)
 
 

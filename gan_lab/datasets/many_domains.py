@@ -39,8 +39,8 @@ class ManyDomains(Many):
         self.of, self.transforms = of, list(transforms)
         if len(of) < 2 * len(transforms):
             raise ValueError(
-                f"{len(transforms)} domains of two pictures or more need {2 * len(transforms)} pictures, and dataset.of "
-                f"has {len(of)}: choose another set, or fewer transforms."
+                f"{len(transforms)} domains of two pictures or more need {2 * len(transforms)} pictures, and "
+                f"dataset.of has {len(of)}: choose another set, or fewer transforms."
             )
         order = hashed(torch.arange(len(of)), seed, "part").argsort(stable=True)
         parts = [part.sort().values for part in order.tensor_split(len(transforms))]
@@ -109,8 +109,8 @@ def check_transforms(of: Dataset, transforms: list[str], flip: bool) -> None:
     coloured = [name for name in transforms if name in (*OF_COLOURS, *TINTS)]
     if coloured and of.channels != 3:
         raise ValueError(
-            f"transforms: {coloured[0]} changes colours, and the pictures of dataset.of are grey: choose of none, rotate "
-            "and invert, or dataset.of=shapes."
+            f"transforms: {coloured[0]} changes colours, and the pictures of dataset.of are grey: choose of none, "
+            "rotate and invert, or dataset.of=shapes."
         )
     for name in transforms:
         check_transform(of, name, flip)

@@ -13,7 +13,8 @@ from gan_lab.noise import Noise, seed_of
 from gan_lab.rows import Rows
 
 GIVEN_BY = {"source": "degraded", "known_image": "few_labels", "attributes": "shapes", "label": "digits"}  # datasets
-OF_ANY = ("degraded", "few_labels")  # of them, those that are made of any pictures
+GIVEN_BY["domain0"] = "many_domains"
+OF_ANY = ("degraded", "few_labels", "many_domains")  # of them, those that are made of any pictures
 
 
 class Terms:
@@ -68,6 +69,7 @@ class Game(nn.Module):
     makes: tuple[str, ...] = ("image",)  # the pictures of a sample; each is judged against the data's of its name
     measures: tuple[str, ...] = ()  # the figures of its own that `measure` gives
     given: str = "source"  # the column of the data whose pictures become the column "source" of a sample
+    along: tuple[str, ...] = ()  # the columns of the data that say how such a picture is translated, such as its domain
     keeps: dict[str, int] = {}  # by the column of the data, how many of its rows are remembered for seeds
     needs_pairs: bool = False  # true: each source of the data must belong to its image
     translators: dict[str, str] = {}  # by direction, the network that makes pictures of pictures; none: of latents
@@ -162,6 +164,10 @@ class Game(nn.Module):
 
         A game that has `translators` says it, and the size of its training as `translated_size`.
         """
+        return None
+
+    def returned(self, rows: Rows, made: Tensor) -> Tensor | None:
+        """What was made of rows by a translation, on its way back; None of a game that knows no way back."""
         return None
 
     def calibrate(self, batch: dict[str, Tensor]) -> None:

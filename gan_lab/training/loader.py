@@ -15,9 +15,10 @@ class Loader:
 
     The data order is a permutation of (seed, epoch); a batch never straddles two epochs, and what is left over at the
     end of an epoch is left out of it. What lies beside the rows without belonging to them (`Dataset.decks`) is dealt
-    from decks of its own, each of which is shuffled whenever it has been dealt. The global batch of `batch_size * accumulate`
-    samples is sliced first by rank, then into micro-batches. `resident` data lies on the device as uint8; `streamed`
-    data is decoded ahead by threads, for a GPU into pinned memory, from which it is copied while others compute.
+    from decks of its own, each of which is shuffled whenever it has been dealt. The global batch of `batch_size *
+    accumulate` samples is sliced first by rank, then into micro-batches. `resident` data lies on the device as uint8;
+    `streamed` data is decoded ahead by threads, for a GPU into pinned memory, from which it is copied while others
+    compute.
     """
 
     def __init__(
