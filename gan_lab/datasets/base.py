@@ -14,6 +14,7 @@ from gan_lab.wording import meant
 
 Batch = dict[str, Tensor]
 Critic = Callable[[Tensor], Tensor]
+ONE_OF = {"label": "label", "domain": "domain", "to": "domain"}  # columns whose value is one of what is called so
 
 
 class Dataset:
@@ -258,10 +259,12 @@ def encoded(column: str, words: Sequence[str], names: dict[str, Sequence[str]]) 
     for word in words:
         if word not in known:
             there = f"; there are {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"
-            raise ValueError(f"there is no {column.removesuffix('s')} {word!r}{meant(word, known) or there}")
-    if column == "label":
+            kind = ONE_OF.get(column, column.removesuffix("s"))
+            raise ValueError(f"there is no {kind} {word!r}{meant(word, known) or there}")
+    if column in ONE_OF:
         if len(words) != 1:
-            raise ValueError(f"label={','.join(words)} must name one class.")
+            kind = "class" if column == "label" else ONE_OF[column]
+            raise ValueError(f"{column}={','.join(words)} must name one {kind}.")
         return torch.tensor(known.index(words[0]))
     return torch.tensor([float(name in words) for name in known])
 
