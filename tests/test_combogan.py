@@ -13,6 +13,7 @@ import gan_lab
 from gan_lab.cli import main
 from gan_lab.config.build import build_dataset
 from gan_lab.config.compose import compose
+from gan_lab.datasets.base import chosen
 from gan_lab.datasets.domains_folder import DomainsFolder
 from gan_lab.datasets.many import turned
 from gan_lab.datasets.many_domains import TRANSFORMS, ManyDomains, done, undone
@@ -58,8 +59,9 @@ def test_a_translator_is_an_encoder_and_a_decoder():
     same = {"width": 4, "blocks": 1, "activation": "relu"}
     encoder, decoder = translator.Encoder(3, 16, **same), translator.Decoder(1, 16, kernel=3, **same)
     assert [type(m) for m in [*encoder.layers, *decoder.layers]] == [type(m) for m in whole.layers]
-    for half, layers in ((encoder, whole.layers[:10]), (decoder, whole.layers[10:])):
-        half.layers.load_state_dict(layers.state_dict())
+    for half, layers in ((encoder, whole.layers[:11]), (decoder, whole.layers[11:])):
+        for mine, theirs in zip(half.layers, layers, strict=True):
+            mine.load_state_dict(theirs.state_dict())
     x = torch.rand(2, 3, 16, 16) * 2 - 1
     assert torch.equal(decoder(encoder(x)), whole(x))
 
@@ -288,8 +290,8 @@ def test_the_truth_is_the_others_transform_of_what_was_there():
     plain = data.of.columns(data.taken[1][:4], "image")["image"]
     of_one = data.columns(torch.arange(4), "domain1")["domain1"]
     ones = torch.ones(4, dtype=torch.int64)
-    assert (data.truth(of_one, ones, 0 * ones) - plain).abs().max() <= 2 / 255
-    assert (data.truth(of_one, ones, 2 * ones) - plain.rot90(1, (2, 3))).abs().max() <= 2 / 255
+    assert (data.truth(of_one, ones, 0 * ones) - plain).abs().max() <= 2.01 / 255
+    assert (data.truth(of_one, ones, 2 * ones) - plain.rot90(1, (2, 3))).abs().max() <= 2.01 / 255
 
 
 @pytest.mark.parametrize("resident", [True, False])
@@ -387,7 +389,7 @@ def test_domains_of_unequal_size_are_all_seen(tmp_path):
         (("up/monet/a", "up/monet/b:1"), {}, "the domain b has one picture, up/monet/b/0.png, from which nothing can"),
         (("a", "b"), {"num_classes": 3}, "dataset.num_classes=3, but"),
         (("train/a", "train/b", "test/a"), {"split": "test"}, "two domains or more"),
-        (("trainA", "trainB", "trainC", "testA", "testB"), {"split": "test"}, "the domain C is in one of train and test"),
+        (("trainA", "trainB", "trainC", "testA", "testB"), {"split": "test"}, "the domain C is in one of train and"),
         (("a", "b", "."), {}, "has no folders of two domains or more"),
     ],
 )  # fmt: skip
@@ -456,8 +458,9 @@ def test_samples_are_of_the_domain_asked_for(run):
 def test_an_evaluation_says_how_far_the_truth_is(run):
     loaded = Run(run)
     rows = materials(loaded.game, loaded.dataset, range(12))
-    assert torch.equal(rows["domain"], loaded.dataset.columns(torch.arange(480), "domain")["domain"][
-        torch.randperm(len(loaded.dataset), generator=torch.Generator().manual_seed(0))[:12]])  # fmt: skip
+    which = chosen(len(loaded.dataset), 12)
+    own, to = (loaded.dataset.columns(which, name)[name] for name in ("domain", "to"))
+    assert torch.equal(rows["domain"], own) and torch.equal(rows["to"], to) and rows["source"].dim() == 4
     figures = {figure.name.partition("/")[0] if figure.name.startswith("fid") else figure.name: figure.value
                for figure in evaluate(loaded, n=60, extractor="pixels", say=lambda line: None)}  # fmt: skip
     assert {"l1/truth", "l1_of_source/truth", "l1/way_back"} <= figures.keys()
