@@ -16,6 +16,7 @@ Translates INPUT, a picture, a folder or a zip file of pictures, with the averag
 OUTPUT is a folder, in which each picture keeps its name and becomes a PNG; for one picture it may be a file (.png).
 
   direction=forth        forth (source to image), or back for runs that learned both directions
+  domain=photo to=monet  runs of many domains: that of the pictures, and the one that they become
   attributes=[blond]     runs whose translations have conditions: theirs, and options of the run's own
                          (gan-lab translate RUN --help)
   size=256               resize and centre-crop each picture first, 256 or 240x320 (height x width); the default is the
@@ -93,6 +94,9 @@ class Way:
 
     def __init__(self, run, conditions: dict[str, Any], options: dict[str, Any]):
         self.run, self.conditions, self.options = run, conditions, options
+        if unsaid := [name for name in run.game.along if name not in conditions]:
+            asked = " and ".join(f"{name}=..." for name in unsaid)
+            raise ConfigError(f"say {asked}: which domain the pictures are of (domain=), and which they become (to=).")
         run.rows([0], **conditions)  # what is wrong with them is said before the first file is read
         self.direction = options.get("direction", "forth")
         self.network = getattr(run.game, run.game.translators[self.direction])

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib import import_module
@@ -46,8 +46,6 @@ from gan_lab.wording import meant
 HELD = ExitStack()  # the lock of the sweep whose jobs this process runs
 MOST_JOBS = 1000  # of one sweep
 WHERE_IT_WRITES = (errno.EPIPE, errno.EACCES, errno.EPERM, errno.EROFS)  # no errors of the configuration
-FOLDERS = ("gan_lab.datasets.Folder", "gan_lab.datasets.folder.Folder")
-TABLED = "gan_lab.datasets.attribute_folder.AttributeFolder"
 
 
 @dataclass
@@ -179,7 +177,7 @@ def checked(config: DictConfig) -> dict[str, Any]:
             gaps = OmegaConf.missing_keys(config)
             for key in gaps:
                 OmegaConf.update(config, key, schema.GAP)
-            count_classes(config)
+            count_in_files(config)
         values = plain(config)
     except OmegaConfBaseException as error:  # a reference to nothing, or to itself
         raise explained(error) from error
@@ -214,21 +212,19 @@ def staged(stages: DictConfig) -> dict[str, Any]:
     return {**values, "stages": found}
 
 
-def count_classes(config: DictConfig) -> None:
-    """Fill in how many classes or attributes a folder has where a model asks; names or table tell. DataError."""
+def count_in_files(config: DictConfig) -> None:
+    """Fill in how many classes, domains or attributes a folder has where a model asks; its files tell. DataError."""
     asking = [OmegaConf.to_container(config[part], resolve=False) for part in ("model", "loss") if config.get(part)]
     level = config.get("dataset") if "dataset.num_" in str(asking) else None
     while isinstance(level, DictConfig):
-        kind, is_placed = level.get("_target_"), isinstance(level.get("path"), str) and level.path != schema.GAP
-        if is_placed and kind in FOLDERS and level.get("num_classes") is None:
-            from gan_lab.datasets import layout  # torch comes with it
+        unknown = [key for key in level if key.startswith("num_") and level.get(key) is None]
+        target, is_placed = level.get("_target_"), isinstance(level.get("path"), str) and level.path != schema.GAP
+        if unknown and is_placed and str(target).startswith("gan_lab."):
+            from gan_lab.config.build import resolve  # torch comes with it
 
-            level.num_classes = layout.count_classes(level.path, level.get("split")) or None
-        if is_placed and kind == TABLED and level.get("num_attributes") is None:
-            from gan_lab.datasets import table
-
-            words = level.get("attributes"), level.get("table")
-            level.num_attributes = table.count_attributes(level.path, level.get("split"), *words)
+            with suppress(ConfigError):  # no such class: the schema says it
+                found = resolve(target).numbers(OmegaConf.to_container(level, resolve=True))
+                level.update({key: found.get(key) for key in unknown})
         level = level.get("of")
 
 
@@ -432,6 +428,7 @@ OmegaConf.register_new_resolver("gan_lab.unless_set", unless_set, replace=True)
 OmegaConf.register_new_resolver("gan_lab.tag", job_tag, replace=True)
 OmegaConf.register_new_resolver("gan_lab.times", lambda a, b: a * b, replace=True)
 OmegaConf.register_new_resolver("gan_lab.plus", lambda a, b: a + b, replace=True)
+OmegaConf.register_new_resolver("gan_lab.length", lambda values: len(values or ()), replace=True)
 OmegaConf.register_new_resolver("gan_lab.groups", lambda: listed_groups(), replace=True)
 OmegaConf.register_new_resolver("gan_lab.choose", lambda key, values: values.get(key), replace=True)
 

@@ -1,7 +1,7 @@
 """Any folder or zip file of pictures with a table that says of each what it has."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from gan_lab.datasets.attributes import shares_of
 from gan_lab.datasets.base import Batch, check_fact
 from gan_lab.datasets.folder import Folder, count_extensions
 from gan_lab.datasets.layout import Choice, choose, is_held_out, shorten
-from gan_lab.datasets.table import encoded, partners, read_meanings, table_at, table_of
+from gan_lab.datasets.table import count_attributes, encoded, partners, read_meanings, table_at, table_of
 from gan_lab.errors import DataError
 
 
@@ -96,6 +96,11 @@ class AttributeFolder(Folder):
 
     def batch(self, image: Tensor, indices: Tensor | slice = slice(None)) -> Batch:
         return {**super().batch(image, indices), "attributes": self.extras["attributes"][indices]}
+
+    @classmethod
+    def numbers(cls, settings: dict[str, Any]) -> dict[str, int | None]:
+        words = (settings.get(name) for name in ("split", "attributes", "table"))
+        return {"num_attributes": count_attributes(settings["path"], *words)}
 
     def describe(self) -> str:
         counts = {"rows without a picture": self.without_picture, "pictures without a row": len(self.without_row)}

@@ -1,6 +1,7 @@
 """What every dataset answers: how much there is, the bytes of some rows, and how these become what a critic sees."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from gan_lab.wording import meant
 
 Batch = dict[str, Tensor]
 Critic = Callable[[Tensor], Tensor]
+ONE_OF = {"label": "label", "domain": "domain", "to": "domain"}  # columns whose value is one of what is called so
 
 
 class Dataset:
@@ -90,6 +92,14 @@ class Dataset:
     def load(self) -> Batch:
         raise NotImplementedError
 
+    @classmethod
+    def numbers(cls, settings: dict[str, Any]) -> dict[str, int | None]:
+        """The numbers, of those in its settings, that its files tell before a picture is read, such as num_classes.
+
+        `settings` are those of its node, with a `path`. Raises DataError.
+        """
+        return {}
+
     def look(self, count: int) -> list[tuple[int, bool]]:
         """The shorter side of pictures as they are kept, and whether each is grey; of `count` rows at random."""
         return [(min(self.image_size), self.channels == 1)] if self.image_size else []
@@ -117,12 +127,14 @@ class Dataset:
         """Some rows of `tensors`, in the order asked for; several threads may ask at once."""
         return {name: whole[indices] for name, whole in self.tensors().items()}
 
-    def dealt(self, indices: Tensor, others: Tensor | None) -> Batch:
-        """Some rows, with what is `loose` taken from other rows (None: nothing is); a subclass may read less for it."""
-        if not self.loose:
-            return self.rows(indices)
-        rows, beside = self.rows(indices), self.rows(others)
-        return {name: (beside if name in self.loose else rows)[name] for name in rows}
+    @property
+    def decks(self) -> dict[str, tuple[tuple[str, ...], Tensor]]:
+        """By its name, what each deck deals together, and its cards: one deck for all that is `loose`, unless more."""
+        return {"deck": (self.loose, self.cards)} if self.loose else {}
+
+    def dealt(self, indices: Tensor, others: dict[str, Tensor]) -> Batch:
+        """Some rows, with what is loose taken from the `others` of its column; a subclass may read less for it."""
+        return {**self.rows(indices), **{name: self.rows(which)[name] for name, which in others.items()}}
 
     def prepare(self, rows: Batch, bits: Tensor) -> Batch:
         """Rows as they are played, on their device; `bits` [B] are random, and the lowest one flips an image.
@@ -174,8 +186,11 @@ class Dataset:
         middle = slice(None), slice(start, start + height), slice(start, start + width)
         return {**rows, **{name: rows[name][middle] for name in ("image", "source") if name in rows}}
 
-    def truth(self, source: Tensor) -> Tensor | None:
-        """What sources, float [N, C, H, W] in [-1, 1], are to become; None where no formula tells."""
+    def truth(self, source: Tensor, **conditions: Tensor) -> Tensor | None:
+        """What sources, float [N, C, H, W] in [-1, 1], are to become; None where no formula tells.
+
+        `conditions` are the columns beside them that a game translates by, such as the domain asked for.
+        """
         return None
 
     def styled(self, column: str, pixels: Tensor) -> Tensor | None:
@@ -261,10 +276,12 @@ def encoded(column: str, words: Sequence[str], names: dict[str, Sequence[str]]) 
     for word in words:
         if word not in known:
             there = f"; there are {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"
-            raise ValueError(f"there is no {column.removesuffix('s')} {word!r}{meant(word, known) or there}")
-    if column == "label":
+            kind = ONE_OF.get(column, column.removesuffix("s"))
+            raise ValueError(f"there is no {kind} {word!r}{meant(word, known) or there}")
+    if column in ONE_OF:
         if len(words) != 1:
-            raise ValueError(f"label={','.join(words)} must name one class.")
+            kind = "class" if column == "label" else ONE_OF[column]
+            raise ValueError(f"{column}={','.join(words)} must name one {kind}.")
         return torch.tensor(known.index(words[0]))
     return torch.tensor([float(name in words) for name in known])
 

@@ -43,10 +43,10 @@ class Domains(Dataset):
         return pixels
 
     def rows(self, indices: Tensor) -> Batch:
-        return self.dealt(indices, indices)
+        return self.dealt(indices, {})
 
-    def dealt(self, indices: Tensor, others: Tensor) -> Batch:
-        of_images, of_sources = (others if name in self.loose else indices for name in ("image", "source"))
+    def dealt(self, indices: Tensor, others: dict[str, Tensor]) -> Batch:
+        of_images, of_sources = (others.get(name, indices) for name in ("image", "source"))
         image = self.images.rows(self.image_rows[of_images])["image"]
         return {"image": self.changed(image), "source": self.sources.rows(self.source_rows[of_sources])["image"]}
 

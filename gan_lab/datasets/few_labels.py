@@ -64,10 +64,10 @@ class FewLabels(Dataset):
         return 2 * super().nbytes
 
     def rows(self, indices: Tensor) -> Batch:
-        return self.dealt(indices, indices)
+        return self.beside(self.of.rows(indices), indices)
 
-    def dealt(self, indices: Tensor, others: Tensor) -> Batch:
-        return self.beside(self.of.rows(indices), others)
+    def dealt(self, indices: Tensor, others: dict[str, Tensor]) -> Batch:
+        return self.beside(self.of.rows(indices), others["known_image"])
 
     def load(self) -> Batch:
         return self.beside(self.of.tensors(), torch.arange(len(self)))

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import PIL
@@ -20,7 +20,7 @@ from tqdm import tqdm
 from gan_lab.datasets import packed
 from gan_lab.datasets.base import Batch, Dataset, check_choice, check_image_size, check_jitter, chosen
 from gan_lab.datasets.decode import EXTENSIONS, FULL, POLICY, Unreadable, decode, header, is_grey, opened
-from gan_lab.datasets.layout import LISTED, Choice, choose, classes_of, find_list, is_held_out, shorten
+from gan_lab.datasets.layout import LISTED, Choice, choose, classes_of, count_classes, find_list, is_held_out, shorten
 from gan_lab.datasets.source import open_source
 from gan_lab.errors import DataError, ResourceError
 from gan_lab.wording import counted
@@ -114,6 +114,10 @@ class Folder(Dataset):
         self.names = [self.names[i] for i in good]
         labels = torch.tensor(numbers)[good] if classes else None
         super().__init__(channels, sides, labels, classes, flip, jitter, self.source_channels)
+
+    @classmethod
+    def numbers(cls, settings: dict[str, Any]) -> dict[str, int | None]:
+        return {"num_classes": count_classes(settings["path"], settings.get("split")) or None}
 
     def __len__(self) -> int:
         return len(self.names)

@@ -180,6 +180,53 @@ def find_sides(names: list[str], split: str | None, path: Path) -> dict[str, str
     return {side: min(places[wanted][side]) for side in sorted(places[wanted])}
 
 
+def find_domains(names: list[str], split: str | None, path: Path) -> dict[str, list[str]]:
+    """The chosen names of each domain, by the name of its folder; train's where nothing is said of splits.
+
+    Where each folder at the top is a split and a domain in one word, as trainA or test_monet, the rest of the word is
+    the domain's name; else the domains are the class folders. A held-out split has the domains of train. Raises
+    DataError, MissingDataError.
+    """
+    outer = common_folder(names, stop=lambda part: any(joined(part, word) for word in SPLITS))
+    tops = top_folders(names, outer)
+    if len(tops) > 1 and all(any(joined(top, word) for word in SPLITS) for top in tops):
+        folders = {joined(top, split or "train"): top for top in sorted(tops)}
+        found = {domain: below(names, f"{outer}{top}/") for domain, top in folders.items() if domain}
+        if not found:
+            raise MissingDataError(f"{path} has no folders of split {split or 'train'}: it has {spoken(tops)}.")
+    else:
+        choice, found = choose(names, split, path), {}
+        for name in choice.names:
+            found.setdefault(choice.folder(name), []).append(name)
+    if len(found) < 2 or "" in found:
+        there = f"it has {counted(names)}" if names else "it has no pictures"
+        raise DataError(
+            f"{path} has no folders of two domains or more, each with the pictures of one: {there}. Put each domain "
+            "into a folder of its own, and set dataset.path to the folder right above them."
+        )
+    found = dict(sorted(found.items()))
+    if is_held_out(split):
+        try:
+            known = find_domains(names, "train", path)
+        except MissingDataError:
+            return found
+        if odd := sorted(known.keys() ^ found.keys()):
+            raise DataError(
+                f"{path}: the domain {odd[0]} is in one of train and {split}, and not in the other. Each split needs "
+                "all domains: add its folder, or remove the other one."
+            )
+    return found
+
+
+def joined(folder: str, split: str) -> str | None:
+    """What stands behind a split in the name of a folder, as A in trainA and monet in train_monet."""
+    if folder.lower() in SPLIT_OF:
+        return None
+    words = sorted(SPLITS.get(plain_split(split) or "", (split,)), key=len, reverse=True)
+    found = (re.fullmatch(rf"(?i:{re.escape(word)})(?:[\W_]+|(?=[A-Z0-9]))(\w.*)", folder) for word in words)
+    return next((each[1] for each in found if each), None)
+
+
 def place(folder: str, split: str | None) -> tuple[Role, str]:
     """The split and the side that the folders on the way down say first, and the way down to where both are said."""
     parts, split_found, side, end = folder.split("/"), None, None, 0
@@ -225,6 +272,13 @@ def count_classes(path: str, split: str | None) -> int:
     source = open_source(place)
     names = [name for name in source.files if name.lower().endswith(EXTENSIONS)]
     return len(classes_of(names, choose(names, split, place), split, place, source)[1]) if names else 0
+
+
+def count_domains(path: str, split: str | None) -> int:
+    """How many domains the pictures of a folder or zip file are of, by their names alone. Raises DataError."""
+    place = Path(path).expanduser()
+    names = [name for name in open_source(place).files if name.lower().endswith(EXTENSIONS)]
+    return len(find_domains(names, split, place))
 
 
 def classes_of(

@@ -58,7 +58,7 @@ class SplitDomains(Domains):
             rows = [half.sort().values for half in order.tensor_split(2)]
         super().__init__(of, of, *rows, seed, flip or of.flip)
 
-    def truth(self, source: Tensor) -> Tensor | None:
+    def truth(self, source: Tensor, **conditions: Tensor) -> Tensor | None:
         """What sources, float [N, C, H, W] in [-1, 1], are to become, up to rounding; None for classes."""
         return transformed(source, self.transform) if self.by == "transform" else None
 

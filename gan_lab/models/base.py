@@ -13,7 +13,8 @@ from gan_lab.noise import Noise, seed_of
 from gan_lab.rows import Rows
 
 GIVEN_BY = {"source": "degraded", "known_image": "few_labels", "attributes": "shapes", "label": "digits"}  # datasets
-OF_ANY = ("degraded", "few_labels")  # of them, those that are made of any pictures
+GIVEN_BY["domain0"] = "many_domains"
+OF_ANY = ("degraded", "few_labels", "many_domains")  # of them, those that are made of any pictures
 
 
 class Terms:
@@ -68,13 +69,10 @@ class Game(nn.Module):
     makes: tuple[str, ...] = ("image",)  # the pictures of a sample; each is judged against the data's of its name
     measures: tuple[str, ...] = ()  # the figures of its own that `measure` gives
     given: str = "source"  # the column of the data whose pictures become the column "source" of a sample
+    along: tuple[str, ...] = ()  # the columns of the data that say how such a picture is translated, such as its domain
     keeps: dict[str, int] = {}  # by the column of the data, how many of its rows are remembered for seeds
-    optional: tuple[
-        str, ...
-    ] = ()  # the conditions that rows to be translated may lack: `sample` then says what it does
-    spoken: dict[
-        str, str
-    ] = {}  # the options of `sample` that are values of a column in a person's words, by the option
+    optional: tuple[str, ...] = ()  # conditions that rows to be translated may lack: `sample` then says what it does
+    spoken: dict[str, str] = {}  # by the option of `sample`, the column whose value a person gives by it in words
     needs_pairs: bool = False  # true: each source of the data must belong to its image
     translators: dict[str, str] = {}  # by direction, the network that makes pictures of pictures; none: of latents
 
@@ -181,6 +179,10 @@ class Game(nn.Module):
 
     def code_of(self, pictures: Tensor, domain: str) -> Tensor | None:
         """The codes of pictures of a column, [N, D], where two columns are to have codes of one meaning; or None."""
+        return None
+
+    def returned(self, rows: Rows, made: Tensor) -> Tensor | None:
+        """What was made of rows by a translation, on its way back; None of a game that knows no way back."""
         return None
 
     def calibrate(self, batch: dict[str, Tensor]) -> None:

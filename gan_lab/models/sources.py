@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import smooth_l1_loss
 
 from gan_lab.losses import Objective, at_least_float32
 from gan_lab.models.base import Game
@@ -36,12 +37,12 @@ class SourceGame(Kept, Game):
         self.register_buffer("known", torch.zeros(remember, source_channels, height, width, dtype=torch.uint8))
 
     def keep(self, rows: Rows) -> None:
-        self.fill(rows["source"].float().add(1).mul(127.5).round().clamp(0, 255).byte())
+        self.fill(as_bytes(rows["source"]))
 
     def draw(self, seeds: Sequence[int]) -> Rows:
         """The sources that these seeds have, [N, source_channels, H, W] in [-1, 1]."""
         places = [int(seed) % len(self.known) for seed in seeds]
-        return Rows(source=self.known[places].to(self.noise.device, torch.get_default_dtype()).div(127.5).sub(1))
+        return Rows(source=from_bytes(self.known[places], self.noise.device))
 
     def sample(self, rows: Rows) -> Rows:
         return Rows(image=self.translate(rows["source"]))
@@ -49,6 +50,9 @@ class SourceGame(Kept, Game):
     def translate(self, pictures: Tensor, direction: str = "forth") -> Tensor:
         """Pictures of the one kind as pictures of the other, [N, C, H, W] in [-1, 1]."""
         return getattr(self, self.translators[direction])(pictures)
+
+    def returned(self, rows: Rows, made: Tensor) -> Tensor | None:
+        return self.translate(made, "back") if "back" in self.translators else None
 
     @property
     def translated_size(self) -> tuple[int, int]:
@@ -63,6 +67,16 @@ class SourceGame(Kept, Game):
             self.translate(batch["source" if direction == "forth" else "image"], direction)
 
 
+def as_bytes(pictures: Tensor) -> Tensor:
+    """Pictures in [-1, 1] as they are kept, uint8."""
+    return pictures.float().add(1).mul(127.5).round().clamp(0, 255).byte()
+
+
+def from_bytes(pictures: Tensor, device: torch.device) -> Tensor:
+    """Kept pictures in [-1, 1], on a device."""
+    return pictures.to(device, torch.get_default_dtype()).div(127.5).sub(1)
+
+
 def beside(*columns: Tensor) -> Tensor:
     """Pictures side by side, [rows, columns, C, H, W], of one channel or of three where a column has colours.
 
@@ -75,7 +89,7 @@ def beside(*columns: Tensor) -> Tensor:
 
 
 def distance_of(name: str, key: str = "distance") -> Callable[[Tensor, Tensor], Tensor]:
-    """The mean difference of pictures by its name, a scalar: l1 or l2 (squared)."""
+    """The mean difference of pictures by its name, a scalar: l1, l2 (squared) or smooth_l1."""
     if name not in DISTANCES:
         raise ValueError(f"{key}={name} is not known; choose {' or '.join(DISTANCES)}.")
     return DISTANCES[name]
@@ -89,4 +103,9 @@ def l2(a: Tensor, b: Tensor) -> Tensor:
     return (at_least_float32(a) - at_least_float32(b)).square().mean()
 
 
-DISTANCES = {"l1": l1, "l2": l2}
+def smooth_l1(a: Tensor, b: Tensor) -> Tensor:
+    """Half of l2 where they differ by less than 1, else l1 less a half."""
+    return smooth_l1_loss(at_least_float32(a), at_least_float32(b))
+
+
+DISTANCES = {"l1": l1, "l2": l2, "smooth_l1": smooth_l1}

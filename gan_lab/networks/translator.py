@@ -28,30 +28,119 @@ class Generator(nn.Module):
         halvings: int = 2,
     ):
         super().__init__()
-        check_counts(source_channels=source_channels, channels=channels, width=width, halvings=halvings + 1)
-        self.multiple = 2**halvings  # both sides of what it takes are multiples of this
-        if blocks is not None and blocks < 0:
-            raise ValueError(f"blocks={blocks} must not be negative, or null for as many as the paper has.")
-        check_sides(image_size, self.multiple)
+        check_counts(source_channels=source_channels, channels=channels)
+        self.multiple = checked_multiple(image_size, width, blocks, halvings)
         blocks = (9 if min(pair(image_size)) >= 256 else 6) if blocks is None else blocks
-        bias = norm == "none"
-
-        layers = [nn.ReflectionPad2d(3), nn.Conv2d(source_channels, width, 7, bias=bias), norm2d(norm, width)]
-        layers += [nn.ReLU()]
-        widths = [width * 2**i for i in range(halvings + 1)]
-        for before, after in pairwise(widths):
-            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=bias), norm2d(norm, after), nn.ReLU()]
-        layers += [Block(widths[-1], norm) for _ in range(blocks)]
-        for before, after in pairwise(reversed(widths)):
-            double = nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=1, bias=bias)
-            layers += [double, norm2d(norm, after), nn.ReLU()]
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh()]
-        self.layers = nn.Sequential(*layers)
-        if not bias:
+        layers = encoding(source_channels, width, halvings, norm)
+        layers += [Block(width * 2**halvings, norm) for _ in range(blocks)]
+        self.layers = nn.Sequential(*layers, *decoding(channels, width, halvings, norm))
+        if norm != "none":
             self.apply(dcgan_init)
 
     def forward(self, source: Tensor) -> Tensor:
         return self.layers(source)
+
+
+class Encoder(nn.Module):
+    """Pictures [N, channels, H, W] to codes [N, width * 2^halvings, H / 2^halvings, W / 2^halvings].
+
+    The first half of a translator, which ends with `blocks` residual blocks: null is half of the translator's, rounded
+    down. Anoosheh et al. 2017 (arXiv 1712.06909), section 3, and its code, whose rectifiers (`activation`) are
+    parametric: a slope is learnt.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        image_size: int | list[int],
+        width: int = 64,
+        blocks: int | None = None,
+        norm: str = "instance",
+        halvings: int = 2,
+        activation: str = "prelu",
+    ):
+        super().__init__()
+        check_counts(channels=channels)
+        self.multiple = checked_multiple(image_size, width, blocks, halvings)
+        blocks = (4 if min(pair(image_size)) >= 256 else 3) if blocks is None else blocks
+        layers = encoding(channels, width, halvings, norm, activation)
+        self.layers = nn.Sequential(*layers, *(Block(width * 2**halvings, norm, activation) for _ in range(blocks)))
+        if norm != "none":
+            self.apply(dcgan_init)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.layers(image)
+
+
+class Decoder(nn.Module):
+    """Codes, as an `Encoder` of the same numbers gives them, to pictures [N, channels, H, W] in [-1, 1].
+
+    The second half of a translator, which begins with `blocks` residual blocks: null is half of the translator's,
+    rounded up. `kernel`: 4, as in the code of Anoosheh et al. 2017 (arXiv 1712.06909), or 3, of the layers that double.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        image_size: int | list[int],
+        width: int = 64,
+        blocks: int | None = None,
+        norm: str = "instance",
+        halvings: int = 2,
+        activation: str = "prelu",
+        kernel: int = 4,
+    ):
+        super().__init__()
+        check_counts(channels=channels)
+        if kernel not in (3, 4):
+            raise ValueError(f"kernel={kernel} must be 3 or 4.")
+        self.multiple = checked_multiple(image_size, width, blocks, halvings)
+        blocks = (5 if min(pair(image_size)) >= 256 else 3) if blocks is None else blocks
+        inner = [Block(width * 2**halvings, norm, activation) for _ in range(blocks)]
+        self.layers = nn.Sequential(*inner, *decoding(channels, width, halvings, norm, activation, kernel))
+        if norm != "none":
+            self.apply(dcgan_init)
+
+    def forward(self, code: Tensor) -> Tensor:
+        return self.layers(code)
+
+
+def encoding(channels: int, width: int, halvings: int, norm: str, activation: str = "relu") -> list[nn.Module]:
+    """The layers from a picture down to what residual blocks take."""
+    bias = norm == "none"
+    layers = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7, bias=bias), norm2d(norm, width)]
+    layers += [rectifier(activation)]
+    for before, after in pairwise(width * 2**i for i in range(halvings + 1)):
+        halve = nn.Conv2d(before, after, 3, stride=2, padding=1, bias=bias)
+        layers += [halve, norm2d(norm, after), rectifier(activation)]
+    return layers
+
+
+def decoding(
+    channels: int, width: int, halvings: int, norm: str, activation: str = "relu", kernel: int = 3
+) -> list[nn.Module]:
+    """The layers from what residual blocks give up to a picture in [-1, 1]."""
+    layers, how = [], {"stride": 2, "padding": 1, "output_padding": 4 - kernel, "bias": norm == "none"}
+    for before, after in pairwise(width * 2**i for i in reversed(range(halvings + 1))):
+        double = nn.ConvTranspose2d(before, after, kernel, **how)
+        layers += [double, norm2d(norm, after), rectifier(activation)]
+    return [*layers, nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh()]
+
+
+def rectifier(activation: str) -> nn.Module:
+    """relu, or prelu, whose slope is one number that is learnt."""
+    if activation not in ("relu", "prelu"):
+        raise ValueError(f"activation={activation} is not known; choose relu or prelu.")
+    return nn.ReLU() if activation == "relu" else nn.PReLU()
+
+
+def checked_multiple(image_size: int | list[int], width: int, blocks: int | None, halvings: int) -> int:
+    """What both sides of pictures are to be multiples of; ValueError for numbers that no translator has."""
+    check_counts(width=width, halvings=halvings + 1)
+    if blocks is not None and blocks < 0:
+        raise ValueError(f"blocks={blocks} must not be negative, or null for as many as the paper has.")
+    check_sides(image_size, 2**halvings)
+    return 2**halvings
 
 
 def check_sides(image_size: int | list[int], multiple: int) -> None:
@@ -71,12 +160,12 @@ def check_sides(image_size: int | list[int], multiple: int) -> None:
 class Block(nn.Module):
     """x + two convolutions of x, [N, C, H, W]; no activation behind the sum."""
 
-    def __init__(self, channels: int, norm: str):
+    def __init__(self, channels: int, norm: str, activation: str = "relu"):
         super().__init__()
         layers = []
         for last in (False, True):
             layers += [nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=norm == "none")]
-            layers += [norm2d(norm, channels), *([] if last else [nn.ReLU()])]
+            layers += [norm2d(norm, channels), *([] if last else [rectifier(activation)])]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -211,7 +211,8 @@ def materials(game: Game, dataset: Dataset, seeds: range) -> Rows:
     which = chosen(len(dataset), len(seeds))
     source = in_play(dataset.plain(which)[game.given]).to(game.noise.device)
     drawn = game.draw(seeds[: len(which)]) if game.conditions else Rows()
-    return drawn.changed(source=source)
+    along = dataset.columns(which, *game.along, device=game.noise.device) if game.along else {}
+    return drawn.changed(source=source, **along)
 
 
 @torch.no_grad()
@@ -241,13 +242,14 @@ def translated(run: Run, reference: Dataset, seeds: range, like: Figure) -> list
     if reference.paired:
         wanted = in_play(reference.plain(chosen(len(reference), len(seeds)))["image"])
         values |= {f"{name}/pairs": value for name, value in nearness(made, wanted).items()}
-    truth = reference.truth(sources.cpu())
+    truth = reference.truth(sources.cpu(), **{name: rows[name].cpu() for name in run.game.conditions})
     if truth is not None:
         values |= {f"{name}/truth": value for name, value in nearness(made, truth).items()}
         values["l1_of_source/truth"] = float((sources.cpu() - truth).abs().mean())
-    if "back" in run.game.translators:
-        back = torch.cat([run.game.translate(part.to(run.device), "back").cpu() for part in made.split(AT_ONCE)])
-        values["l1/way_back"] = float((back - sources.cpu()).abs().mean())
+    both = zip(rows.split(AT_ONCE), made.to(run.device).split(AT_ONCE), strict=True)
+    back = [run.game.returned(*each) for each in both]
+    if back[0] is not None:
+        values["l1/way_back"] = float((torch.cat(back) - sources).abs().mean())
     protocol = replace(like.protocol, samples=len(sources), extractor="none", resize="none")
     return [Figure(name, value, like.step, protocol) for name, value in values.items()]
 
@@ -354,7 +356,8 @@ def obedience(run: Run, made: Judge, column: str, seeds: range, like: Figure, sa
     if column == "label":
         values = torch.arange(len(seeds)) % run.dataset.num_classes
     else:  # what a picture has already is no question to a game that changes pictures
-        values = made.reference.columns(chosen(len(made.reference), len(seeds)), column)[column].roll(1, dims=0)
+        values = made.reference.columns(chosen(len(made.reference), len(seeds)), column)[column]
+        values = values if column in run.game.along else values.roll(1, dims=0)
     wanted = run.dataset.readable(column, values)
     reader = wanted and reader_of(run, wanted[0], made.extractor, say)
     if not reader:

@@ -14,10 +14,11 @@ class Loader:
     """Batch number b of training, for one rank: always the same, whenever and on however many workers it is asked for.
 
     The data order is a permutation of (seed, epoch); a batch never straddles two epochs, and what is left over at the
-    end of an epoch is left out of it. What lies beside the rows without belonging to them (`Dataset.loose`) is dealt
-    from a deck of its own, which is shuffled whenever it has been dealt. The global batch of `batch_size * accumulate`
-    samples is sliced first by rank, then into micro-batches. `resident` data lies on the device as uint8; `streamed`
-    data is decoded ahead by threads, for a GPU into pinned memory, from which it is copied while others compute.
+    end of an epoch is left out of it. What lies beside the rows without belonging to them (`Dataset.decks`) is dealt
+    from decks of its own, each of which is shuffled whenever it has been dealt. The global batch of `batch_size *
+    accumulate` samples is sliced first by rank, then into micro-batches. `resident` data lies on the device as uint8;
+    `streamed` data is decoded ahead by threads, for a GPU into pinned memory, from which it is copied while others
+    compute.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Loader:
         workers: int = 2,
     ):
         self.dataset, self.seed, self.device = dataset, seed, torch.device(device)
+        self.decks = {name: deck for name, deck in dataset.decks.items() if len(deck[1])}
         self.shards = accumulate * world_size
         self.micro_batch = batch_size // world_size
         self.images = self.micro_batch * self.shards  # real images of one global batch
@@ -42,12 +44,12 @@ class Loader:
         self.data = {k: v.to(self.device) for k, v in dataset.tensors().items()} if resident else {}
         self.ahead = {} if resident else Ahead(workers, self.device)
         self.epoch, self.order = None, None
-        self.shuffled, self.deck = None, None
+        self.shuffled: dict[str, tuple[int, torch.Tensor]] = {}  # by its name: how often a deck was, and how it lies
         self.waited = 0.0  # seconds for which training stood still because rows were not decoded yet
 
     def reseed(self, seed: int) -> None:
         """Take another data order from here on."""
-        self.seed, self.epoch, self.shuffled = seed, None, None
+        self.seed, self.epoch, self.shuffled = seed, None, {}
         if not self.resident:
             self.ahead.pending.clear()
 
@@ -74,18 +76,21 @@ class Loader:
         return epoch, self.order[start : start + self.micro_batch]
 
     def dealt(self, number, shard):
-        """The dataset's rows from which a shard of a global batch has what is loose, [micro_batch]."""
-        many = len(self.dataset.cards)
-        if many == 0:
-            return None
-        start = number * self.images + shard * self.micro_batch
-        end, parts = start + self.micro_batch, []
+        """The dataset's rows from which a shard of a global batch has what is loose, by its column, [micro_batch]."""
+        start, found = number * self.images + shard * self.micro_batch, {}
+        for name, (columns, cards) in self.decks.items():
+            found |= dict.fromkeys(columns, self.cut(name, cards, start, start + self.micro_batch))
+        return found
+
+    def cut(self, name, cards, start, end):
+        """What a deck deals from one place to another: it is shuffled whenever it is through."""
+        parts = []
         while start < end:
-            shuffle, place = divmod(start, many)
-            if shuffle != self.shuffled:
-                order = self.dataset.cards[self.permutation(many, "deck", shuffle)]
-                self.shuffled, self.deck = shuffle, self.placed(order)
-            parts.append(self.deck[place : place + end - start])
+            shuffle, place = divmod(start, len(cards))
+            if self.shuffled.get(name, (None,))[0] != shuffle:
+                order = self.placed(cards[self.permutation(len(cards), name, shuffle)])
+                self.shuffled[name] = shuffle, order
+            parts.append(self.shuffled[name][1][place : place + end - start])
             start += len(parts[-1])
         return torch.cat(parts)
 
@@ -98,8 +103,7 @@ class Loader:
 
     def rows(self, number, shard, indices, others):
         if self.resident:
-            loose = self.dataset.loose
-            return {n: values.index_select(0, others if n in loose else indices) for n, values in self.data.items()}
+            return {n: values.index_select(0, others.get(n, indices)) for n, values in self.data.items()}
         started = time.monotonic()
         rows = self.ahead.take((number, shard), lambda: self.decoded(indices, others))
         self.waited += time.monotonic() - started

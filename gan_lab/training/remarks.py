@@ -101,6 +101,8 @@ def closing(run_dir: Path, trainer: Trainer, settings: TrainerSettings, judging:
     grids = sorted((run_dir / "samples").glob("step-*.png"))
     judged = f", {judging:.1%} of it for evaluation" if judging else ""
     takes_files = trainer.game.translated_channels("forth") in (1, 3)
+    names = trainer.loader.dataset.vocabulary
+    along = "".join(f" {name}={names[name][i]}" for i, name in enumerate(trainer.game.along))
     done = f"{counted(trainer.step, 'step')}, {counted(trainer.images, 'image')}"
     lines = [
         f"Finished: {done} in {duration(trainer.seconds)}{judged}.",
@@ -109,7 +111,7 @@ def closing(run_dir: Path, trainer: Trainer, settings: TrainerSettings, judging:
         f"  curves       {shown(run_dir / RESULTS)}" if (run_dir / RESULTS).is_file() else "",
         f"  in a browser {typed('tensorboard')} --logdir {shown(run_dir.parent)}",
         f"  more samples {gan_lab} sample {place}",
-        f"  translate    {gan_lab} translate {place} my_pictures out" if takes_files else "",
+        f"  translate    {gan_lab} translate {place} my_pictures out{along}" if takes_files else "",
         f"  train on     {gan_lab} resume {place} {more(trainer, settings)}",
     ]
     return "\n".join(line for line in lines if line)
