@@ -223,7 +223,7 @@ def count_classes(config: DictConfig) -> None:
             from gan_lab.datasets import layout  # torch comes with it
 
             level.num_classes = layout.count_classes(level.path, level.get("split")) or None
-        level = level.get("of")
+        level = level.get("of", level.get("images"))
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
