@@ -12,7 +12,8 @@ from gan_lab.noise import hashed
 class OnBackground(Lazy):
     """|b - p| of each picture p of `of`, which is grey, and of a crop b of one of `background`; labels are those of p.
 
-    Which picture is behind it, and which part of that, follows from (seed, index). Made as MNIST-M is: Ganin et al.
+    Each of them stands on `copies` of these, and what is behind it follows from (seed, index): row i is of picture
+    i % N. Made as MNIST-M is: Ganin et al.
     2016 (arXiv 1505.07818), section 5.2.4, with crops of BSDS500's photos.
     """
 
@@ -20,6 +21,7 @@ class OnBackground(Lazy):
         self,
         of: Dataset,
         background: Dataset,
+        copies: int = 1,
         seed: int = 0,
         channels: int = 3,
         image_size: int | list[int] | None = 16,
@@ -40,11 +42,14 @@ class OnBackground(Lazy):
                 f"background has {high} x {wide} pixels, too few to stand behind {height} x {width}: set "
                 f"dataset.background.image_size={max(height, width)} or more."
             )
-        self.of, self.background, self.seed = of, background, seed
-        super().__init__(background.channels, of.image_size, of.labels, of.classes, of.flip)
+        if copies < 1:
+            raise ValueError(f"copies={copies} must be at least 1 background for each picture.")
+        self.of, self.background, self.copies, self.seed = of, background, copies, seed
+        labels = of.labels.repeat(copies) if of.labels is not None else None
+        super().__init__(background.channels, of.image_size, labels, of.classes, of.flip)
 
     def __len__(self) -> int:
-        return len(self.of)
+        return self.copies * len(self.of)
 
     def pixels(self, indices: Tensor) -> Tensor:
         draw = lambda name, many: hashed(indices, self.seed, name) % many
@@ -54,7 +59,7 @@ class OnBackground(Lazy):
             for name, whole, part in zip(("top", "left"), self.background.image_size, self.image_size, strict=True)
         )
         crop = cut(behind, top, left, self.image_size)
-        return (crop.to(torch.int16) - self.of.plain(indices)["image"]).abs().byte()
+        return (crop.to(torch.int16) - self.of.plain(indices % len(self.of))["image"]).abs().byte()
 
     def describe(self) -> str:
         behind = self.background.describe().splitlines()[0].partition(" of ")[0]

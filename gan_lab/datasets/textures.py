@@ -10,6 +10,7 @@ from gan_lab.noise import hashed
 
 GRIDS = {2: 1.0, 4: 0.7, 8: 0.5}  # cells a side, and how much they weigh
 CONTRAST = 2.2  # of a sum whose parts cancel in part
+COLOUR = 0.3  # how much of it each colour has to itself, as little as in photos
 
 
 class Textures(Lazy):
@@ -37,10 +38,11 @@ class Textures(Lazy):
     def pixels(self, indices: Tensor) -> Tensor:
         whole, total = torch.zeros(len(indices), self.channels, *self.image_size), sum(GRIDS.values())
         for side, weight in GRIDS.items():
-            many = self.channels * side**2
+            many = 4 * side**2
             bits = hashed(indices[:, None] * many + torch.arange(many), self.seed, side)
-            cells = (bits >> 39).float() / 2**24  # 24 bits, in [0, 1)
-            grid = cells.view(-1, self.channels, side, side)
+            light, *colours = ((bits >> 39).float() / 2**24).view(-1, 4, side, side).unbind(1)  # of 24 bits, in [0, 1)
+            own = [light, light, light] if self.channels == 1 else colours
+            grid = torch.stack([light + COLOUR * (colour - light) for colour in own[: self.channels]], dim=1)
             whole += weight / total * interpolate(grid, self.image_size, mode="bicubic", align_corners=True)
         bright = 0.5 + CONTRAST * (whole - 0.5)
         return bright.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1)

@@ -12,9 +12,10 @@ class UnpairedSets(Domains):
     """Rows of a picture of `images` and a source of `sources` that is no counterpart of it.
 
     Where both have the same classes each row has that of its image, "label", and that of its source, "source_label", so
-    that one can tell whether a translation is of its source's class. `halves` takes a random half of the rows, by
-    `seed`, for the sources and the other for the images: for two sets of the same length that are made of the same
-    pictures, of which then no source has a counterpart. `flip` mirrors half of both, as that of either set does.
+    that one can tell whether a translation is of its source's class. `halves` is for two sets that are made of the same
+    pictures, row i of each of picture i, or i % N of the N that one has: a random half of the pictures, by `seed`, is
+    taken for the sources and the other for the images, so that no source has a counterpart. `flip` mirrors half of
+    both, as that of either set does.
     """
 
     def __init__(
@@ -36,15 +37,9 @@ class UnpairedSets(Domains):
         check_fact("image_size", sides, images.image_size)
         found = images.num_classes
         check_fact("num_classes", num_classes if num_classes is not None else found, found)
-        rows = [torch.arange(len(each)) for each in (sources, images)]
-        if halves:
-            if len(sources) != len(images):
-                raise ValueError(
-                    f"halves=true parts the rows of two sets of one length, and these have {len(sources):,} and "
-                    f"{len(images):,}: set dataset.halves=false."
-                )
-            order = hashed(rows[0], seed, "half").argsort(stable=True)
-            rows = [half.sort().values for half in order.tensor_split(2)]
+        rows = (
+            two_halves(len(sources), len(images), seed) if halves else [torch.arange(len(x)) for x in (sources, images)]
+        )
         super().__init__(sources, images, *rows, seed, flip or sources.flip or images.flip)
         self.halves = halves
         self.take_labels()
@@ -54,11 +49,18 @@ class UnpairedSets(Domains):
         of_sources, of_images = self.sources.labels, self.images.labels
         if of_images is None:
             return
-        self.labels, self.classes, self.num_classes = of_images[self.image_rows], self.images.classes, self.images.num_classes
+        self.labels, self.classes, self.num_classes = (
+            of_images[self.image_rows],
+            self.images.classes,
+            self.images.num_classes,
+        )
         same = of_sources is not None and self.sources.classes == self.images.classes
         self.extras = {"source_label": of_sources[self.source_rows]} if same else {}
         self.gives = (*self.gives, "label", *self.extras)
-        self.loose = (*self.loose, *(n for n in ("source_label", "label") if n in self.gives and partner(n) in self.loose))
+        self.loose = (
+            *self.loose,
+            *(n for n in ("source_label", "label") if n in self.gives and partner(n) in self.loose),
+        )
 
     def dealt(self, indices: Tensor, others: Tensor) -> Batch:
         named = {"label": self.labels, **self.extras} if self.labels is not None else {}
@@ -77,6 +79,21 @@ class UnpairedSets(Domains):
         halves = f", of a half each by seed {self.seed}" if self.halves else ""
         known = "the classes of both known" if "source_label" in self.gives else "no classes that both have"
         return f"{super().describe()}{halves}, {known}"
+
+
+def two_halves(sources: int, images: int, seed: int) -> list[Tensor]:
+    """The rows of sources and of images that are of different pictures; raises ValueError."""
+    pictures, longer = sorted((sources, images))
+    if longer % pictures:
+        raise ValueError(
+            f"halves=true parts pictures that both sets are made of, and {sources:,} sources are no multiple of "
+            f"{images:,} images or the other way round: set dataset.halves=false."
+        )
+    first = torch.zeros(pictures, dtype=torch.bool)
+    first[hashed(torch.arange(pictures), seed, "half").argsort(stable=True)[: (pictures + 1) // 2]] = True
+    return [
+        torch.nonzero(half[torch.arange(n) % pictures]).flatten() for n, half in ((sources, first), (images, ~first))
+    ]
 
 
 def partner(column: str) -> str:

@@ -27,9 +27,9 @@ class DTN(SourceGame):
     the log odds of "an image of the data", so that with the logistic loss it is the paper's classifier. Each kind of
     fake is judged beside the images, so that these count twice, where in equation 3 they count once.
 
-    f is one of three. An encoder that a run has lent (`FromRun`) stays as it is: f of the paper, which has learned
-    classes. Any other learns, as a player of its own: from the classes of the sources, by a `head` on its codes, whose
-    cross-entropy counts `supervised` times, and from the constancy term, as in the code. With `labels_alone` it learns
+    A frozen `guest`, which a run has lent (`FromRun`), is f as in the paper, where it has learned classes. Without one
+    the `encoder` is, and learns as a player of its own: from the classes of the sources, by a `head` on its codes, with
+    `supervised` times the cross-entropy, and from the constancy term, as in the port. With `labels_alone` it learns
     from the classes and nobody else plays: a run that lends f to another. A code of other than [N, D] is flattened, and
     f sees grey images in as many channels as it takes, or of coloured ones the luma.
     """
@@ -45,6 +45,7 @@ class DTN(SourceGame):
         image_size: int | list[int],
         latent_dim: int = 128,
         head: nn.Module | None = None,
+        guest: nn.Module | None = None,
         constancy: float = 15.0,
         identity: float = 15.0,
         variation: float = 0.0,
@@ -55,7 +56,7 @@ class DTN(SourceGame):
     ):
         super().__init__(objective, source_channels, image_size, remember)
         check_channels(source_channels, channels)
-        learns = any(weight.requires_grad for weight in encoder.parameters())
+        learns = guest is None
         by_labels = learns and supervised > 0
         weights = {"constancy": constancy, "identity": identity, "variation": variation, "supervised": supervised}
         for name, weight in weights.items():
@@ -63,15 +64,15 @@ class DTN(SourceGame):
                 raise ValueError(f"{name}={weight} must not be negative.")
         if learns and not (supervised or constancy):
             raise ValueError(
-                "supervised=0 and constancy=0 leave the encoder nothing to learn from. Set model.supervised=1, or let "
-                "a run lend the encoder (gan_lab.models.FromRun)."
+                "supervised=0 and constancy=0 leave the encoder nothing to learn from. Set model.supervised=1, or "
+                "name a run that lends one: model.guest={_target_: gan_lab.models.FromRun, run: ..., network: encoder}."
             )
         if labels_alone and not by_labels:
-            why = f"supervised={supervised} leaves no labels" if learns else "the encoder is lent, and learns nothing"
+            why = f"supervised={supervised} leaves no labels" if learns else "a guest stands in its place"
             raise ValueError(f"labels_alone=true trains the encoder alone, and {why}. Set model.labels_alone=false.")
         if by_labels and head is None:
             raise ValueError(f"supervised={supervised} needs a head, which names the class of a code. Set model.head.")
-        self.encoder, self.generator, self.discriminator = encoder, generator, discriminator
+        self.encoder, self.generator, self.discriminator = encoder if learns else guest, generator, discriminator
         self.head = head if by_labels else None
         self.weights, self.distance, self.labels_alone = weights, distance_of(distance), labels_alone
         self.kinds = getattr(discriminator, "outputs", 1) == 3
@@ -105,7 +106,9 @@ class DTN(SourceGame):
         source, image, weights = batch["source"], batch["image"], self.weights
         codes = self.encode(source)
         fake, rebuilt = self.generator(codes), self.translated(image)
-        terms = self.fool(self.scoring(), fake, image, step) + self.fool(self.scoring(), rebuilt, image, step, "rebuilt")
+        terms = self.fool(self.scoring(), fake, image, step) + self.fool(
+            self.scoring(), rebuilt, image, step, "rebuilt"
+        )
         if weights["constancy"]:
             terms += losses(constancy=weights["constancy"] * self.changed(codes, fake))
         if weights["identity"]:
@@ -179,7 +182,7 @@ class DTN(SourceGame):
         if "source_label" not in parts.dataset.gives:
             yield (
                 "The encoder is to learn from the classes of sources, of which this dataset says nothing. "
-                "Set model.supervised=0, or let a run that knows classes lend it (gan_lab.models.FromRun)."
+                "Set model.supervised=0, or name a run that lends one as model.guest."
             )
         elif outputs is not None and outputs < there:
             yield (

@@ -1,7 +1,8 @@
 """On which side a figure is better, by its name; read without torch, by what compares runs and what trains them."""
 
-HIGHER = {"class_diversity", "classes_named", "code_purity", "coverage", "density", "good_share",
-          "least_class_share", "modes", "precision", "psnr", "quality", "recall", "score", "ssim"}  # fmt: skip
+HIGHER = {"class_diversity", "class_kept", "classes_named", "code_purity", "coverage", "density", "domain_reached",
+          "good_share", "least_class_share", "modes", "precision", "psnr", "quality", "recall", "score",
+          "ssim"}  # fmt: skip
 LOWER = {"distance", "fid", "kid", "l1", "reverse_kl"}  # of what stands in neither, as a loss, no side is better
 BEFORE = ("evaluation/", "exact/")  # what may stand before the word
 
