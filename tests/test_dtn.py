@@ -4,12 +4,13 @@ import math
 
 import pytest
 import torch
-from helpers import check_preset, config_of, made, play, trainer_of
+from helpers import config_of, made, play, trainer_of
 from torch import nn
 from torch.nn.functional import cross_entropy, softplus
 
 from gan_lab.cli import main
 from gan_lab.config.build import build_dataset
+from gan_lab.config.compose import compose
 from gan_lab.config.dataset_nodes import levels, with_known
 from gan_lab.config.overrides import rewritten
 from gan_lab.datasets.base import in_play
@@ -20,6 +21,7 @@ from gan_lab.datasets.textures import Textures
 from gan_lab.datasets.unpaired_sets import UnpairedSets
 from gan_lab.errors import ConfigError
 from gan_lab.launch import launch
+from gan_lab.launch.stages import planned
 from gan_lab.losses import NonSaturating
 from gan_lab.models import DTN
 from gan_lab.models.constancy import Odds, in_channels, total_variation
@@ -345,7 +347,7 @@ def test_other_classes_are_not_compared():
         ),
         (lambda: UnpairedSets(None, Digits()), "sources must be a dataset of pictures"),
         (lambda: OnBackground(Shapes(size=9), Textures(), image_size=32), "of has colour pictures, and grey ones"),
-        (lambda: OnBackground(Digits(), Textures(image_size=8)), "8 x 8 pixels, too few .* image_size=16 or more"),
+        (lambda: OnBackground(Digits(), Textures(image_size=8)), "8 x 8 pixels, too few .*image_size=16 or more"),
         (lambda: digits_on_textures(copies=0), "copies=0 must be at least 1"),
         (lambda: Textures(channels=2), "channels=2 must be 1 for grey or 3 for colours"),
     ],
@@ -388,8 +390,6 @@ def test_evaluate_says_whether_classes_are_kept_and_the_domain_reached(runs):
 
 
 def test_the_ports_numbers():
-    from gan_lab.config.compose import compose
-
     config = compose(["experiment=dtn_svhn_mnist"])
     first, second = (config["stages"][name]["config"] for name in ("encoder", "transfer"))
     assert first["dataset"]["sources"]["split"] == "extra" and first["trainer"]["steps"] == 20_000
@@ -399,5 +399,7 @@ def test_the_ports_numbers():
 
 
 def test_the_preset_for_a_cpu_plays():
-    trainer = check_preset("dtn_digits")
-    assert list(trainer.game.guests) == ["encoder"]
+    few = ["trainer.batch_size=4", "trainer.device=cpu", "trainer.threads=1", "trainer.precision=fp32"]
+    encoder, transfer = (play(trainer_of(s.config), 2) for s in planned(compose(["experiment=dtn_digits", *few])))
+    assert list(encoder.game.players) == ["encoder"] and list(transfer.game.guests) == ["encoder"]
+    assert all(math.isfinite(value) for value in (encoder.report() | transfer.report()).values())
