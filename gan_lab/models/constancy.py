@@ -148,9 +148,7 @@ class DTN(SourceGame):
         return self.generator(self.encode(pictures))
 
     def translate(self, pictures: Tensor, direction: str = "forth") -> Tensor:
-        height, width = self.translated_size
-        if tuple(pictures.shape[2:]) != (height, width):
-            raise ConfigError(f"this run has codes of pictures of {height} x {width} pixels alone: leave size= out.")
+        check_size(pictures, self.translated_size)
         return self.translated(pictures)
 
     def measure(self, batch: Rows) -> dict[str, Tensor]:
@@ -214,6 +212,12 @@ def in_channels(pictures: Tensor, channels: int) -> Tensor:
         red, green, blue = pictures.split(1, dim=1)
         pictures = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601
     return pictures.expand(-1, channels, -1, -1)
+
+
+def check_size(pictures: Tensor, size: tuple[int, int]) -> None:
+    """ConfigError for pictures of another size than that of the training, of which an encoder makes no code."""
+    if tuple(pictures.shape[2:]) != tuple(size):
+        raise ConfigError(f"this run has codes of pictures of {size[0]} x {size[1]} pixels alone: leave size= out.")
 
 
 def check_channels(source_channels: int, channels: int) -> None:
