@@ -108,8 +108,9 @@ def test_previews_are_named_batches_of_samples(trainer):
         views = game.preview(batch, game.draw(range(8)), 0)
     assert {"fixed", "real"} <= views.keys()
     for name, view in views.items():
-        is_table = view.dim() == 5  # rows of latents, columns of conditions
-        assert (view.shape[2:] == batch["image"].shape[1:]) if is_table else view.shape == batch["image"].shape, name
+        is_table = view.dim() == 5  # rows of latents, columns of conditions; in colour where one of the columns is
+        right = view.shape[3:] == batch["image"].shape[2:] if is_table else view.shape == batch["image"].shape
+        assert right and (not is_table or view.shape[2] in (batch["image"].shape[1], 3)), name
         assert torch.isfinite(view).all(), name
     assert game.training, "playing with averaged networks ends in train mode"
 

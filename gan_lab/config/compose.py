@@ -225,7 +225,7 @@ def count_in_files(config: DictConfig) -> None:
             with suppress(ConfigError):  # no such class: the schema says it
                 found = resolve(target).numbers(OmegaConf.to_container(level, resolve=True))
                 level.update({key: found.get(key) for key in unknown})
-        level = level.get("of")
+        level = level.get("of", level.get("images"))
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -22,7 +22,7 @@ LOOKING = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info",
 OURS = {"--dry-run", "-n", "--config-dir", "-cd", "--resume"}
 
 PLACES = {"path", "root", "name", "dir", "file", "folder"}  # the last word of a setting that takes text, often a path
-NESTED = re.compile(r"dataset([./]of)+")  # the dataset of which another one is made
+NESTED = re.compile(r"dataset([./](of|sources|images|background))+")  # the datasets of which one is made
 PLAIN = re.compile(r"(?!(?:true|false|null|nan|inf)$)(?:[A-Za-z_/]|\.(?!\d))[\w./:@%+-]*", re.ASCII | re.IGNORECASE)
 FUNCTION = re.compile(r"(choice|range|glob|sort|shuffle|interval|tag|str|int|float|bool)\(.*\)")
 
@@ -125,7 +125,7 @@ def with_demo(overrides: list[str]) -> list[str]:
 def rewritten(word: str, is_sweep: bool = False) -> str:
     """One setting in Hydra's grammar; `a.b=c` becomes `++a.b=c`, the schema says what may be set.
 
-    `dataset.of=c` or `dataset/of=c` chooses c of the datasets, for the place dataset.of.
+    `dataset.of=c` or `dataset/of=c` chooses c of the datasets, for the place dataset.of; so do other sets within one.
     """
     if word.startswith("~"):
         return word

@@ -19,6 +19,7 @@ from gan_lab.metrics import Extractor, Features, Figure, Protocol, cheap_names, 
 from gan_lab.metrics import features as extracted
 from gan_lab.metrics.classes import label_accuracy, purity
 from gan_lab.metrics.classifier import classifier
+from gan_lab.metrics.features import bytes_of
 from gan_lab.metrics.judgement import OF_PAIRS
 from gan_lab.metrics.neighbours import diversity, nearest
 from gan_lab.metrics.pairs import pair_figures
@@ -27,6 +28,7 @@ from gan_lab.metrics.store import digest, kept
 from gan_lab.models import Game
 from gan_lab.models.groups import altered, lacking, numbered, together
 from gan_lab.rows import Rows
+from gan_lab.runs.domains import IMAGE, as_images, domain_reader, share_of
 from gan_lab.runs.references import are_apart, labelled, labelled_as, reference_of, split_of
 from gan_lab.runs.run import Run
 from gan_lab.version import __version__
@@ -74,7 +76,7 @@ class Judge:
             values = {f"exact/{name}": value for name, value in self.reference.exact(points).items()}
             protocol = Protocol("truth", 0, len(points), "none", "none", **facts)
         else:
-            fake = look(self.extractor, (extracted.bytes_of(batch).to(self.device) for batch in samples), "samples")
+            fake = look(self.extractor, (bytes_of(batch).to(self.device) for batch in samples), "samples")
             values = judge(self.real, fake, self.extractor, self.label_counts, cheap)
             looks = (self.extractor.about, self.extractor.resize)
             protocol = Protocol(self.split, self.real.count, fake.count, *looks, **facts)
@@ -161,6 +163,7 @@ def evaluate(
         figures += agreement(run, reference, seeds[:CONDITIONED], extractor, figures[0], say)
         figures += domains_told(run, reference, split, figures[0])
     if looker is not None:
+        figures += crossed(run, reference, rows, looker, figures[0])
         for column in run.game.conditions:
             figures += obedience(run, made, column, seeds[:CONDITIONED], figures[0], say)
             figures += alteration(run, made, column, seeds[:CONDITIONED], figures[0], say)
@@ -335,6 +338,28 @@ def class_readers(run: Run, seed: int = 0, architecture: str = "plain") -> list[
         return [classifier(each, seed, architecture).to(run.device) for each in data]
 
 
+def crossed(run: Run, reference: Dataset, rows: Rows, extractor: Extractor, like: Figure) -> list[Figure]:
+    """What translations between domains of the same classes are taken for; nothing where these are not known.
+
+    `class_kept`: the share that a reader of images takes for the class of their source; `domain_reached`: the share
+    that a reader of the two domains takes for images, beside `domain_of_source`, what it says of the sources.
+    """
+    known = "source" in rows and "source_label" in reference.gives
+    reader = reader_of(run, "label", extractor) if known else None
+    if reader is None:
+        return []
+    labels = reference.columns(chosen(len(reference), rows.count), "source_label")["source_label"]
+    wanted, made = reference.readable("source_label", labels)[1], torch.cat([*drawn(run.game, rows)]).cpu()
+    with torch.enable_grad():
+        domains = domain_reader(run.dataset).to(run.device)
+    sources = in_play(as_images(bytes_of(rows["source"].cpu()), made.shape[1]).permute(0, 2, 3, 1))
+    found = [("class_kept", share_of(reader, made, wanted, run.device), reader)]
+    found += [("domain_reached", share_of(domains, made, IMAGE, run.device), domains)]
+    found += [("domain_of_source", share_of(domains, sources, IMAGE, run.device), domains)]
+    protocol = lambda judge: replace(like.protocol, samples=len(made), extractor=judge.about)
+    return [Figure(f"{name}/{judge.title}", value, like.step, protocol(judge)) for name, value, judge in found]
+
+
 def nearness(made: Tensor, wanted: Tensor) -> dict[str, float]:
     """Mean differences of pictures; PSNR and SSIM too where torchmetrics is there and the pictures are large enough."""
     if min(made.shape[-2:]) >= 11 and find_spec("torchmetrics"):
@@ -364,7 +389,7 @@ def obedience(run: Run, made: Judge, column: str, seeds: range, like: Figure, sa
         return []
     rows = materials(run.game, made.reference, seeds[: len(values)])
     rows = rows.at(slice(len(values))).changed(**{column: values.to(rows.device)})
-    looked = [reader(extracted.bytes_of(part).to(run.device)) for part in drawn(run.game, rows)]
+    looked = [reader(bytes_of(part).to(run.device)) for part in drawn(run.game, rows)]
     features, read = (torch.cat(parts).cpu() for parts in zip(*looked, strict=True))
     right = label_accuracy if wanted[0] == "label" else reader.accuracy_of
     figures = {f"{column.removesuffix('s')}_accuracy": right(read, wanted[1][: len(read)])}
@@ -450,7 +475,7 @@ def meaning(run: Run, extractor: Extractor, seeds: range, like: Figure) -> list[
         rows = run.rows(seeds)
         for value in range(counts[i]):
             rows["code"][values == value] = run.with_part(rows.at(values == value), "code", str(i), value)["code"]
-        found = [extractor(extracted.bytes_of(part).to(run.device))[1].cpu() for part in drawn(run.game, rows)]
+        found = [extractor(bytes_of(part).to(run.device))[1].cpu() for part in drawn(run.game, rows)]
         protocol = replace(like.protocol, samples=len(seeds))
         share, named = purity(torch.cat(found), values)
         names = (f"code_purity/{i}/{extractor.title}", share), (f"classes_named/{i}/{extractor.title}", float(named))

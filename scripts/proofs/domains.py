@@ -1,36 +1,33 @@
-"""What is said of translations among many domains: whether they are right where the truth is known."""
+"""What is said of translations between domains of the same classes: is the class kept, and is the domain reached."""
 
 import torch
-from torch import Tensor
 
 from gan_lab.datasets.base import chosen
-from gan_lab.runs.evaluation import AT_ONCE
-from gan_lab.runs.references import reference_of
+from gan_lab.metrics.classifier import Classifier, classifier
+from gan_lab.runs.domains import IMAGE, domain_reader, share_of
+from gan_lab.runs.evaluation import drawn, labelled, materials, reference_of
 from gan_lab.runs.run import Run
 
-MOST = 500  # pictures of each domain
+MOST = 2000  # sources
+KEPT, REACHED = 0.85, 0.9  # shares that are asked for
 
 
-@torch.no_grad()
-def pairs_missed(run: Run) -> float:
-    """The mean difference of translations to the hidden truth, as a share of what the sources differ from it.
+def judges(run: Run) -> list[Classifier]:
+    """Two classifiers of the images; the second has another architecture and another seed."""
+    data = labelled(run.config, run.dataset)
+    return [classifier(data, seed=0, architecture="plain"), classifier(data, seed=1, architecture="residual")]
 
-    Of pictures that the run has not seen, where there are others; a mean over all ordered pairs of domains. 0 where
-    every one is right, 1 where nothing is done.
+
+def kept_and_reached(run: Run, judge: Classifier) -> float:
+    """The lesser of two, as shares of what is asked: translations of their source's class, and taken for images.
+
+    Of sources that the run has not seen. A classifier of the two domains, of the judge's seed and shape, says the
+    second.
     """
-    data, _ = reference_of(run.config, run.dataset, say=lambda line: None)
-    rows = chosen(len(data), MOST)
-    missed = []
-    for a, place in enumerate(data.places):
-        source = data.columns(rows, place)[place]
-        for b in range(len(data.places)):
-            if a != b:
-                truth = data.truth(source, torch.full((len(source),), a), torch.full((len(source),), b))
-                away = (translations(run, source, a, b) - truth).abs().mean() / (source - truth).abs().mean()
-                print(f"{data.classes[a]} to {data.classes[b]}: {away:.3f}")
-                missed.append(float(away))
-    return sum(missed) / len(missed)
-
-
-def translations(run: Run, source: Tensor, a: int, b: int) -> Tensor:
-    return torch.cat([run.game.translate(part, a, b).clamp(-1, 1) for part in source.split(AT_ONCE)])
+    reference, _ = reference_of(run.config, run.dataset, say=lambda line: None)
+    which = chosen(len(reference), MOST)
+    made = torch.cat([*drawn(run.game, materials(run.game, reference, range(MOST)))])
+    kept = share_of(judge, made, reference.columns(which, "source_label")["source_label"])
+    reached = share_of(domain_reader(run.dataset, judge.seed, judge.architecture), made, IMAGE)
+    print(f"class kept {kept:.3f}, domain reached {reached:.3f}")
+    return min(kept / KEPT, reached / REACHED)
