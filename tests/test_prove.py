@@ -20,7 +20,7 @@ from gan_lab.metrics.classifier import Classifier
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import prove  # noqa: E402
-from proofs import digits, frames, job, points, styles, translation, truncation  # noqa: E402
+from proofs import by_heart, digits, frames, job, points, styles, translation, truncation  # noqa: E402
 from proofs.claim import TUNING, Claim, judged, names, one_override  # noqa: E402
 from proofs.ledger import Ledger  # noqa: E402
 from proofs.page import behaviour, margin, page  # noqa: E402
@@ -525,6 +525,29 @@ def test_variety_is_traded_for_quality_where_latents_are_truncated(monkeypatch, 
     run.generate = lambda rows, batch_size, truncation: asked.append(truncation) or torch.zeros(8, 1, 4, 4)
     assert (truncation.obeyed_and_traded(run, None) >= 1) == holds
     assert asked == [1.0, 0.7, 0.5, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("unseen", "fake", "figure"),
+    [
+        pytest.param(2.0, 0.0, float("inf"), id="as good as known ones"),
+        pytest.param(0.4, 0.0, 1.0, id="as much as is asked"),
+        pytest.param(0.0, 0.0, 0.8, id="no better than generated ones"),
+        pytest.param(0.0, 3.0, 0.0, id="generated ones pass for better than known ones"),
+    ],
+)
+def test_a_critic_knows_by_heart_what_it_tells_from_unseen_pictures(monkeypatch, unseen, fake, figure):
+    known, held, made = (torch.full((4, 1, 4, 4), value, dtype=torch.uint8) for value in (10, 20, 30))
+    scores = {10: 2.0, 20: unseen, 30: fake}
+    monkeypatch.setattr(by_heart, "unseen", lambda run: [held])
+    monkeypatch.setattr(by_heart, "pictures", lambda run: [made])
+    monkeypatch.setattr(by_heart, "frechet_distance", lambda real, fake: 1e-3)
+    critic = lambda x: torch.tensor([scores[round(float(each.mean() + 1) * 127.5)] for each in x])
+    dataset = SimpleNamespace(tensors=lambda: {"image": known.permute(0, 2, 3, 1)})
+    run = SimpleNamespace(dataset=dataset, game=SimpleNamespace(critic=critic))
+    assert by_heart.open_minded(run) == pytest.approx(min(figure, 1200), abs=1e-6)
+    monkeypatch.setattr(by_heart, "frechet_distance", lambda real, fake: 2.5)
+    assert by_heart.open_minded(run) == pytest.approx(min(figure, 0.48), abs=1e-6), "samples that are far away"
 
 
 def test_paths_are_uneven_where_samples_answer_more_or_less_strongly():
