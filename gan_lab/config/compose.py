@@ -224,11 +224,11 @@ def count_classes(config: DictConfig) -> None:
             from gan_lab.datasets import layout  # torch comes with it
 
             level.num_classes = layout.count_classes(level.path, level.get("split")) or None
-        if is_placed and kind == TABLED and level.get("num_attributes") is None:
+        if kind == TABLED and level.get("num_attributes") is None:
             from gan_lab.datasets import table
 
-            words = level.get("attributes"), level.get("table")
-            level.num_attributes = table.count_attributes(level.path, level.get("split"), *words)
+            words = level.get("split"), level.get("attributes"), level.get("table")
+            level.num_attributes = table.count_attributes(level.path, *words) if is_placed else 1  # a path is asked for
         level = level.get("of")
 
 
