@@ -15,6 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 import gan_lab
 from gan_lab.cli import main
+from gan_lab.config.build import build_game
 from gan_lab.config.compose import compose
 from gan_lab.datasets.attribute_folder import AttributeFolder
 from gan_lab.datasets.base import chosen
@@ -184,6 +185,8 @@ def test_the_preset_of_the_paper_penalises_the_slope_of_the_sum_of_scores():
 
 def test_the_preset_of_the_paper_has_its_numbers():
     config = compose(["experiment=stargan_celeba"])
+    game = build_game(config)
+    assert count(game.generator) == 8_430_528 and count(game.discriminator) == 44_762_048
     assert config["dataset"]["image_size"] == 128 and config["dataset"]["flip"] is True
     assert config["loss"]["critic_turns"] == 5 and config["trainer"]["steps"] * 5 == 200_000
     assert config["trainer"]["batch_size"] == 16 and config["trainer"]["decay_from"] == 0.5
@@ -327,7 +330,11 @@ def test_evaluate_says_whether_it_got_what_was_asked_and_kept_the_rest(run, tmp_
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["model=stargan", "dataset=digits"], "this model needs attributes with each picture"),
+        (
+            ["model=stargan", "dataset=digits"],
+            "needs attributes with each sample, and the dataset gives only image, label",
+        ),
+        ([*STAR, *FEW, "model.num_attributes=0"], "num_attributes=0: this model needs attributes with each picture"),
         ([*STAR, *FEW, "model.classify=-1"], "classify=-1 must not be negative"),
         ([*STAR, *FEW, "model.rebuild=-1"], "rebuild=-1 must not be negative"),
         ([*STAR, *FEW, "model.num_attributes=7"], "Set model.num_attributes=8"),

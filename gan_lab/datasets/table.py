@@ -155,8 +155,8 @@ def meanings(table: Table, wanted: Sequence[str] | None, path: Path) -> list[Mea
     """What the wanted columns say, in their order; of null all that can be used. DataError."""
     for column in wanted or ():
         if column not in table.columns:
-            near = meant(column, table.columns) or f"; it has {shorten(table.columns)}"
-            raise DataError(f"attributes: {table.name} in {path} has no column {column!r}{near}.")
+            near = meant(column, table.columns) or f"; it has {shorten(table.columns)}."
+            raise DataError(f"attributes: {table.name} in {path} has no column {column!r}{near}")
     found = []
     for column in table.columns if wanted is None else wanted:
         try:

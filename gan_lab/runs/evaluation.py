@@ -414,7 +414,7 @@ def alteration(run: Run, made: Judge, column: str, seeds: range, like: Figure, s
 
 @torch.no_grad()
 def altered_shares(
-    game: Game, reference: Dataset, reader: Extractor, seeds: range, device: torch.device | str = "cpu"
+    game: Game, reference: Dataset, reader: Callable, seeds: range, device: torch.device | str = "cpu"
 ) -> tuple[int, dict[str, float]]:
     """How many pictures were changed, and how often a reader of attributes finds them as they should be.
 
