@@ -218,8 +218,10 @@ def count_in_files(config: DictConfig) -> None:
     level = config.get("dataset") if "dataset.num_" in str(asking) else None
     while isinstance(level, DictConfig):
         unknown = [key for key in level if key.startswith("num_") and level.get(key) is None]
-        target, is_placed = level.get("_target_"), isinstance(level.get("path"), str) and level.path != schema.GAP
-        if unknown and is_placed and str(target).startswith("gan_lab."):
+        target, path = str(level.get("_target_")), level.get("path")
+        if path == schema.GAP:  # it is asked for, and nothing else is said of what it would tell
+            level.update(dict.fromkeys(unknown, 1))
+        elif unknown and isinstance(path, str) and target.startswith("gan_lab."):
             from gan_lab.config.build import resolve  # torch comes with it
 
             with suppress(ConfigError):  # no such class: the schema says it
