@@ -241,6 +241,7 @@ def test_a_preset_has_the_numbers_of_its_source(name):
 
 def test_the_experiments_take_two_rounds(tmp_path):
     check_preset("unit_digits")
+    check_preset("latent_domain_digits")
     for folder, mode in (("trainA", "RGB"), ("trainB", "L")):
         (tmp_path / folder).mkdir()
         for i in range(4):

@@ -260,7 +260,7 @@ def translated(run: Run, reference: Dataset, seeds: range, like: Figure) -> list
 @torch.no_grad()
 def agreement(
     run: Run, reference: Dataset, seeds: range, extractor: str | None, like: Figure, say=print
-) -> list[Figure]:  # fmt: skip
+) -> list[Figure]:
     """Whether the two pictures of a pair, a source and an image, are of the same thing.
 
     `pair_accuracy`: the share that classifiers, one for each domain, read as the same class. `pixel_agreement`, of
