@@ -45,6 +45,10 @@ EQUAL = {
     "codes": ["model=infogan", *NONE],
     "posteriors": ["model=vaegan", "model.encoder.norm=none", *NONE],
     "pairs of image and latent": ["model=bigan", "model.encoder.norm=none", *NONE],
+    "many domains": [
+        *("model=combogan", "dataset=many_domains", "model.pool=0", "model.encoders.network.norm=none"),
+        *("model.decoders.network.norm=none", "model.discriminators.network.norm=none", "model.latent=1"),
+    ],
     "a pyramid": ["model=lapgan", *NONE],
     "one level of a pyramid": ["model=lapgan", "model.level=1", *NONE],
     "styles": ["model=stylegan2", "loss=logistic_r1", "model.discriminator.group_size=0"],

@@ -175,7 +175,9 @@ class ComboGAN(Game):
         return self.discriminators.networks[0]
 
     def calibrate(self, batch: Rows) -> None:
-        self.translations(self.codes(self.real(batch)), self.partners(0))
+        codes = self.codes(self.real(batch))
+        for b in range(self.num_domains):  # whose decoder is given codes of all others
+            self.decoders(torch.cat([code for a, code in enumerate(codes) if a != b]), b)
 
     def complaints(self, parts, name: str = "model") -> Iterator[str]:
         there = sum(column.startswith("domain") and column[6:].isdecimal() for column in parts.dataset.gives)
