@@ -206,8 +206,7 @@ class ComboGAN(Game):
         codes = self.codes([x[:each] for x in real])
         made = [torch.stack([x[:each], *(self.decoders(code, b).to(x) for b in range(many))], dim=1)
                 for x, code in zip(real, codes, strict=True)]  # fmt: skip
-        fresh = self.sample(rows)["image"]
-        return {"fixed": torch.cat(made), **self.compared(real[0], fresh, step)}
+        return {"fixed": torch.cat(made), **self.compared(real[1], self.translate(real[0], 0, 1), step)}
 
     def get_extra_state(self) -> dict:
         return {"pools": {pool.name: pool.state() for pool in self.pools}}
