@@ -21,8 +21,8 @@ class ManyDomains(Many):
     The pictures are parted by `seed` into as many parts as there are `transforms`, and each part is transformed by its
     own: none leaves it as it is, rotate turns by 90 degrees to the left, permute moves each colour one channel on,
     invert swaps dark and bright, pale and dim keep the upper and the lower half of the brightness, tint, reddish and
-    greenish make pictures bluish, reddish and greenish. Each of them can be undone, so that `truth` knows what a picture of any domain is to become in any other. `flip` mirrors half of
-    the pictures, as `of.flip` does.
+    greenish make pictures bluish, reddish and greenish. Each of them can be undone, so that `truth` knows what a
+    picture of any domain is to become in any other. `flip` mirrors half of the pictures, as `of.flip` does.
     """
 
     def __init__(
