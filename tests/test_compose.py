@@ -16,6 +16,7 @@ OWN = {
     for group, name, file in EACH
     if (group == "dataset" and name in FOLDERS) or OF_THE_USER.search(file.read_text(encoding="utf-8"))
 }
+OWN["experiment=combogan_paintings"] += ["dataset.num_classes=14"]  # which its folders would tell
 EACH = [f"{group}={name}" for group, name, _ in EACH]
 
 

@@ -48,6 +48,10 @@ EQUAL = {
     "posteriors": ["model=vaegan", "model.encoder.norm=none", *NONE],
     "pairs of image and latent": ["model=bigan", "model.encoder.norm=none", *NONE],
     "attributes to be made": ["model=stargan", "dataset=shapes", "dataset.image_size=16", "model.generator.blocks=1"],
+    "many domains": [
+        *("model=combogan", "dataset=many_domains", "model.pool=0", "model.encoders.network.norm=none"),
+        *("model.decoders.network.norm=none", "model.discriminators.network.norm=none", "model.latent=1"),
+    ],
     "a pyramid": ["model=lapgan", *NONE],
     "one level of a pyramid": ["model=lapgan", "model.level=1", *NONE],
     "coupled generators": ["model=cogan", *DOMAINS, "model.generator.norm=none"],

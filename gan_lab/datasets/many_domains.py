@@ -10,7 +10,9 @@ from gan_lab.datasets.split_domains import OF_COLOURS, TINT, check_transform, tr
 from gan_lab.noise import hashed
 
 TINTS = {"tint": TINT, "reddish": (*TINT[2:], *TINT[:2]), "greenish": (*TINT[1:], *TINT[:1])}
-TRANSFORMS = ("none", "rotate", "permute", "invert", *TINTS)
+SHADES = {"pale": ((0.5, 0.5),), "dim": ((0.5, 0.0),)}  # of all channels alike
+AFFINE = SHADES | TINTS
+TRANSFORMS = ("none", "rotate", "permute", "invert", *AFFINE)
 
 
 class ManyDomains(Many):
@@ -18,9 +20,9 @@ class ManyDomains(Many):
 
     The pictures are parted by `seed` into as many parts as there are `transforms`, and each part is transformed by its
     own: none leaves it as it is, rotate turns by 90 degrees to the left, permute moves each colour one channel on,
-    invert swaps dark and bright, tint, reddish and greenish make pictures bluish, reddish and greenish. Each of them
-    can be undone, so that `truth` knows what a picture of any domain is to become in any other. `flip` mirrors half of
-    the pictures, as `of.flip` does.
+    invert swaps dark and bright, pale and dim keep the upper and the lower half of the brightness, tint, reddish and
+    greenish make pictures bluish, reddish and greenish. Each of them can be undone, so that `truth` knows what a
+    picture of any domain is to become in any other. `flip` mirrors half of the pictures, as `of.flip` does.
     """
 
     def __init__(
@@ -71,16 +73,16 @@ def done(images: Tensor, transform: str) -> Tensor:
     """Images float [N, C, H, W] in [-1, 1] as the transform makes them."""
     if transform == "none":
         return images
-    if transform in TINTS:
-        factor, summand = tint_of(images, transform)
+    if transform in AFFINE:
+        factor, summand = affine_of(images, transform)
         return (images + 1) * factor + 2 * summand - 1
     return transformed(images, transform)
 
 
 def undone(images: Tensor, transform: str) -> Tensor:
     """Images float [N, C, H, W] in [-1, 1] as they were before the transform."""
-    if transform in TINTS:
-        factor, summand = tint_of(images, transform)
+    if transform in AFFINE:
+        factor, summand = affine_of(images, transform)
         return (images + 1 - 2 * summand) / factor - 1
     match transform:
         case "rotate":
@@ -91,9 +93,9 @@ def undone(images: Tensor, transform: str) -> Tensor:
             return done(images, transform)
 
 
-def tint_of(images: Tensor, transform: str) -> tuple[Tensor, Tensor]:
-    """Factor and summand of each channel in [0, 1], [3, 1, 1] each."""
-    return torch.tensor(TINTS[transform], device=images.device).to(images).view(3, 2, 1, 1).unbind(1)
+def affine_of(images: Tensor, transform: str) -> tuple[Tensor, Tensor]:
+    """Factor and summand of each channel in [0, 1], [3, 1, 1] each, or of all of them, [1, 1, 1]."""
+    return torch.tensor(AFFINE[transform], device=images.device).to(images).view(-1, 2, 1, 1).unbind(1)
 
 
 def check_transforms(of: Dataset, transforms: list[str], flip: bool) -> None:
@@ -110,7 +112,7 @@ def check_transforms(of: Dataset, transforms: list[str], flip: bool) -> None:
     if coloured and of.channels != 3:
         raise ValueError(
             f"transforms: {coloured[0]} changes colours, and the pictures of dataset.of are grey: choose of none, "
-            "rotate and invert, or dataset.of=shapes."
+            f"rotate, invert, {' and '.join(SHADES)}, or dataset.of=shapes."
         )
     for name in transforms:
         check_transform(of, name, flip)

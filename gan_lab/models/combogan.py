@@ -175,7 +175,9 @@ class ComboGAN(Game):
         return self.discriminators.networks[0]
 
     def calibrate(self, batch: Rows) -> None:
-        self.translations(self.codes(self.real(batch)), self.partners(0))
+        codes = self.codes(self.real(batch))
+        for b in range(self.num_domains):  # whose decoder is given codes of all others
+            self.decoders(torch.cat([code for a, code in enumerate(codes) if a != b]), b)
 
     def complaints(self, parts, name: str = "model") -> Iterator[str]:
         there = sum(column.startswith("domain") and column[6:].isdecimal() for column in parts.dataset.gives)
@@ -204,8 +206,7 @@ class ComboGAN(Game):
         codes = self.codes([x[:each] for x in real])
         made = [torch.stack([x[:each], *(self.decoders(code, b).to(x) for b in range(many))], dim=1)
                 for x, code in zip(real, codes, strict=True)]  # fmt: skip
-        fresh = self.sample(rows)["image"]
-        return {"fixed": torch.cat(made), **self.compared(real[0], fresh, step)}
+        return {"fixed": torch.cat(made), **self.compared(real[1], self.translate(real[0], 0, 1), step)}
 
     def get_extra_state(self) -> dict:
         return {"pools": {pool.name: pool.state() for pool in self.pools}}
