@@ -84,6 +84,8 @@ class DTN(SourceGame):
         self.averaged = tuple(name for names in self.players.values() for name in names if name != "discriminator")
         if by_labels:
             self.needs, self.measures = (*self.needs, "source_label"), ("source_accuracy",)
+        if labels_alone:  # there is nobody to make pictures
+            self.makes, self.translators = (), {}
 
     # The players' losses
 
@@ -151,6 +153,9 @@ class DTN(SourceGame):
         check_size(pictures, self.translated_size)
         return self.translated(pictures)
 
+    def calibrate(self, batch: Rows) -> None:
+        self.translated(batch["source"])
+
     def measure(self, batch: Rows) -> dict[str, Tensor]:
         """The share of sources whose class the head reads from their codes."""
         return {"source_accuracy": share_right(self.head(self.encode(batch["source"])), batch["source_label"])}
@@ -164,6 +169,8 @@ class DTN(SourceGame):
 
     def preview(self, batch: Rows, rows: Rows, step: int) -> dict[str, Tensor]:
         """Each row one source of the batch and its translation, or one image and what its code becomes."""
+        if not self.makes:
+            return {}
         source, image = batch["source"], batch["image"]
         fresh = self.translate(source)
         return {

@@ -58,9 +58,7 @@ class XGAN(SourceGame):
             if weight < 0:
                 raise ValueError(f"{name}={weight} must not be negative.")
         if not adversarial + rebuild:
-            raise ValueError(
-                "adversarial=0 and rebuild=0 leave the decoder nothing to learn from: set one of them to 1."
-            )
+            raise ValueError("adversarial=0 and rebuild=0 leave the decoder nothing to learn. Set model.rebuild=1.")
         self.encoder, self.decoder, self.guest = encoder, decoder, guest
         self.domain_critic = domain_critic if hiding else None
         self.critic_source, self.critic_image = critic_source, critic_image
