@@ -83,10 +83,11 @@ class XGAN(SourceGame):
             real, code = batch[domain], codes[domain]
             rebuilt, fake = self.decoder(code, domain), self.decoder(code, other)
             terms += self.fool(self.critic_of(other), fake, batch[other], step, other, self.adversarial)
-            owed = {"rebuild": (l2, rebuilt, real), "consistency": (l1, self.encoder(fake, other), code)}
-            terms += losses(
-                **{f"{n}_{domain}": weights[n] * far(a, b) for n, (far, a, b) in owed.items() if weights[n]}
-            )
+            if weights["rebuild"]:
+                terms += losses(**{f"rebuild_{domain}": weights["rebuild"] * l2(rebuilt, real)})
+            if weights["consistency"]:
+                away = l1(self.encoder(fake, other), code)
+                terms += losses(**{f"consistency_{domain}": weights["consistency"] * away})
         terms += self.hidden(codes) if weights["hiding"] else Terms()
         if self.guest is not None and weights["teaching"]:
             told = self.guest(batch["source"]).flatten(1)
