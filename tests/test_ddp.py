@@ -45,6 +45,13 @@ EQUAL = {
     "codes": ["model=infogan", *NONE],
     "posteriors": ["model=vaegan", "model.encoder.norm=none", *NONE],
     "pairs of image and latent": ["model=bigan", "model.encoder.norm=none", *NONE],
+    "codes that are kept": [
+        *("model=dtn", "dataset=unpaired_sets", "model.encoder.norm=none", *NONE),
+    ],
+    "codes that hide the domain": [
+        *("model=xgan", "dataset=unpaired_sets", "model.encoder.norm=none", "model.decoder.norm=none"),
+        *("model.critic_source.norm=none", "model.critic_image.norm=none"),
+    ],
     "a pyramid": ["model=lapgan", *NONE],
     "one level of a pyramid": ["model=lapgan", "model.level=1", *NONE],
     "styles": ["model=stylegan2", "loss=logistic_r1", "model.discriminator.group_size=0"],
