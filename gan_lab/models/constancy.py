@@ -156,6 +156,9 @@ class DTN(SourceGame):
     def calibrate(self, batch: Rows) -> None:
         self.translated(batch["source"])
 
+    def translated_channels(self, direction: str) -> int | None:
+        return super().translated_channels(direction) if self.translators else None
+
     def measure(self, batch: Rows) -> dict[str, Tensor]:
         """The share of sources whose class the head reads from their codes."""
         return {"source_accuracy": share_right(self.head(self.encode(batch["source"])), batch["source_label"])}

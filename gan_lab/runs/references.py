@@ -1,5 +1,7 @@
 """What samples are judged against, and what readers of pictures learn from: the splits of a run's data."""
 
+from torch import Tensor
+
 from gan_lab.config.build import build_dataset
 from gan_lab.config.dataset_nodes import levels, with_known
 from gan_lab.datasets import Dataset
@@ -83,13 +85,19 @@ def labelled(config: dict, dataset: Dataset, key: str = "label") -> Labelled:
     train = dataset if is_whole else other_split(config, "train")
     train, test = digits_of(train or dataset), digits_of(other_split(config, "test")) if train else None
     test = test if test and key in test.gives else None
-    order = chosen(len(train))
-    fifth = 0 if test else len(train) // 5
-    held = chosen(len(test), LEARNT[1]) if test else order[:fifth][: LEARNT[1]]
+    order = in_any_order(train)
+    fifth = 0 if test else len(order) // 5
+    held = in_any_order(test)[: LEARNT[1]] if test else order[:fifth][: LEARNT[1]]
     learnt, examined = train.plain(order[fifth:][: LEARNT[0]]), (test or train).plain(held)
     pictures = [rows["image"].permute(0, 3, 1, 2) for rows in (learnt, examined)]
     count = train.num_classes if key == "label" else learnt[key].shape[1]
     return Labelled(pictures[0], learnt[key], pictures[1], examined[key], count)
+
+
+def in_any_order(dataset: Dataset) -> Tensor:
+    """The rows of a set's pictures in a fixed random order, none of them twice."""
+    rows = dataset.once("image")
+    return rows[chosen(len(rows))]
 
 
 def digits_of(dataset: Dataset | None) -> Dataset | None:
