@@ -269,7 +269,7 @@ def test_pictures_of_another_size_have_no_code(runs, tmp_path, capsys):
     assert Image.open(tmp_path / "out.png").size == (16, 16)
     words = [str(tmp_path / "small.png"), str(tmp_path / "large.png"), "size=32"]
     assert main(["translate", str(runs / "borrower"), *words]) == 2
-    assert "codes of pictures of 16 x 16 pixels alone: leave size= out" in capsys.readouterr().err
+    assert "size=32x32 has 32 x 32 pixels, and this network takes 16x16: leave size out" in capsys.readouterr().err
 
 
 # ---- data -----------------------------------------------------------------------------------------------------------

@@ -163,16 +163,15 @@ def readable(way: Way, options: Options, source, names: list[str], places: list[
 
     from gan_lab.datasets.decode import Unreadable, opened
 
-    multiple = way.network.multiple
     if size:
-        check_size("size=" + "x".join(map(str, size)), size, multiple)
+        check_size("size=" + "x".join(map(str, size)), size, way.network)
     good, wrong = [], []
     each = tqdm(zip(names, places, strict=True), desc="checking", total=len(names), unit="", disable=None, leave=False)
     for name, place in each:
         try:
             picture = opened(source.read(name, 8 * MOST_PIXELS), MOST_PIXELS, 2 * max(size) if size else None)
             if not size:
-                check_size(name, picture.size[::-1], multiple)
+                check_size(name, picture.size[::-1], way.network)
             good.append((name, place))
         except Unreadable as error:
             wrong.append(DataError(f"{name} cannot be read as a picture: {error}."))
@@ -211,7 +210,7 @@ def translate(
     with tqdm(total=len(names), desc="translating", unit="", disable=None) as bar:
         for part in batches(source, names, places, way.channels, size, options.batch_size):
             images = torch.stack([image for _, _, image in part])  # [n, C, H, W]
-            check_size(part[0][0], images.shape[2:], way.network.multiple)
+            check_size(part[0][0], images.shape[2:], way.network)
             made = way(images)
             for (_, place, _), image in zip(part, made, strict=True):
                 place.parent.mkdir(parents=True, exist_ok=True)
@@ -259,7 +258,17 @@ def own_size(data: bytes) -> tuple[int, int]:
     return (width, height) if is_turned else (height, width)
 
 
-def check_size(name: str, size: tuple[int, int], multiple: int) -> None:
+def check_size(name: str, size: tuple[int, int], network) -> None:
+    """ConfigError for a size that the network does not take: sides must be multiples of a number, or these alone."""
+    only = getattr(network, "takes", None)
+    if only:
+        if tuple(size) != only:
+            sides = "x".join(map(str, only))
+            raise ConfigError(
+                f"{name} has {size[0]} x {size[1]} pixels, and this network takes {sides}: leave size out."
+            )
+        return
+    multiple = network.multiple
     if any(side % multiple or side < 8 for side in size):
         near = "x".join(str(max(1, round(side / multiple)) * multiple) for side in size)
         raise ConfigError(

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from gan_lab.errors import ConfigError
 from gan_lab.losses import Objective, at_least_float32
 from gan_lab.models.base import Terms, losses
 from gan_lab.models.heads import TwoHeads
@@ -150,7 +149,6 @@ class DTN(SourceGame):
         return self.generator(self.encode(pictures))
 
     def translate(self, pictures: Tensor, direction: str = "forth") -> Tensor:
-        check_size(pictures, self.translated_size)
         return self.translated(pictures)
 
     def calibrate(self, batch: Rows) -> None:
@@ -222,12 +220,6 @@ def in_channels(pictures: Tensor, channels: int) -> Tensor:
         red, green, blue = pictures.split(1, dim=1)
         pictures = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601
     return pictures.expand(-1, channels, -1, -1)
-
-
-def check_size(pictures: Tensor, size: tuple[int, int]) -> None:
-    """ConfigError for pictures of another size than that of the training, of which an encoder makes no code."""
-    if tuple(pictures.shape[2:]) != tuple(size):
-        raise ConfigError(f"this run has codes of pictures of {size[0]} x {size[1]} pixels alone: leave size= out.")
 
 
 def check_channels(source_channels: int, channels: int) -> None:

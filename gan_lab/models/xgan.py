@@ -8,7 +8,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from gan_lab.losses import Objective, at_least_float32
 from gan_lab.models.base import Terms, losses
-from gan_lab.models.constancy import check_size
 from gan_lab.models.sources import SourceGame, beside, l1, l2
 from gan_lab.rows import Rows
 
@@ -107,7 +106,6 @@ class XGAN(SourceGame):
         return self.critic_image if domain == "image" else self.critic_source
 
     def translate(self, pictures: Tensor, direction: Literal["forth", "back"] = "forth") -> Tensor:
-        check_size(pictures, self.translated_size)
         domain = TO[direction]
         return self.decoder(self.encoder(pictures, OTHER[domain]), domain)
 
