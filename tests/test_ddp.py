@@ -52,6 +52,13 @@ EQUAL = {
         *("model=combogan", "dataset=many_domains", "model.pool=0", "model.encoders.network.norm=none"),
         *("model.decoders.network.norm=none", "model.discriminators.network.norm=none", "model.latent=1"),
     ],
+    "codes that are kept": [
+        *("model=dtn", "dataset=unpaired_sets", "model.encoder.norm=none", *NONE),
+    ],
+    "codes that hide the domain": [
+        *("model=xgan", "dataset=unpaired_sets", "model.encoder.norm=none", "model.decoder.norm=none"),
+        *("model.critic_source.norm=none", "model.critic_image.norm=none"),
+    ],
     "a pyramid": ["model=lapgan", *NONE],
     "one level of a pyramid": ["model=lapgan", "model.level=1", *NONE],
     "coupled generators": ["model=cogan", *DOMAINS, "model.generator.norm=none"],

@@ -28,6 +28,7 @@ from gan_lab.models.constancy import Odds, in_channels, total_variation
 from gan_lab.networks import dtn
 from gan_lab.rows import Rows
 from gan_lab.runs.domains import IMAGE, SOURCE, as_images, domain_reader, share_of
+from gan_lab.runs.references import labelled
 from gan_lab.storage.files import read_json
 
 WORDS = ["model=dtn", "dataset=unpaired_sets"]
@@ -157,6 +158,7 @@ def test_who_plays_follows_from_what_f_learns_from():
     assert by_hand(supervised=0.0).players["encoder"] == ("encoder",) and by_hand(supervised=0.0).head is None
     alone = by_hand(labels_alone=True)
     assert alone.players == {"encoder": ("encoder", "head")} and alone.critics == ()
+    assert alone.makes == () and alone.translators == {} and alone.translated_channels("forth") is None
     frozen = by_hand(guest=First(2))
     assert list(frozen.players) == ["discriminator", "generator"] and list(frozen.guests) == ["encoder"]
     assert frozen.needs == ("source", "image") and frozen.averaged == ("generator",) and frozen.measures == ()
@@ -267,7 +269,7 @@ def test_pictures_of_another_size_have_no_code(runs, tmp_path, capsys):
     assert Image.open(tmp_path / "out.png").size == (16, 16)
     words = [str(tmp_path / "small.png"), str(tmp_path / "large.png"), "size=32"]
     assert main(["translate", str(runs / "borrower"), *words]) == 2
-    assert "codes of pictures of 16 x 16 pixels alone: leave size= out" in capsys.readouterr().err
+    assert "size=32x32 has 32 x 32 pixels, and this network takes 16x16: leave size out" in capsys.readouterr().err
 
 
 # ---- data -----------------------------------------------------------------------------------------------------------
@@ -326,6 +328,14 @@ def test_labels_stay_with_their_pictures_however_they_are_dealt(copies):
         for x, y in zip(data.images.tensors()["image"], data.images.labels, strict=True)
     }
     assert all(of[bytes(x.numpy().tobytes())] == int(y) for x, y in zip(rows["image"], rows["label"], strict=True))
+
+
+def test_judges_look_at_no_picture_twice():
+    data = UnpairedSets(digits_on_textures(copies=2), Digits(), halves=True)
+    assert len(data) == 2 * 899 and len(data.once("image")) == 898 and len(data.once("source")) == 2 * 899
+    config = config_of("dataset=unpaired_sets", "dataset.halves=true", "dataset.sources.copies=2")
+    known = labelled(config, data)
+    assert len(known.images) + len(known.test_images) == 898
 
 
 def test_other_classes_are_not_compared():
@@ -396,6 +406,17 @@ def test_the_ports_numbers():
     assert second["dataset"]["sources"]["split"] == "train" and second["model"]["supervised"] == 0
     assert second["model"]["discriminator"]["outputs"] == 1 and second["trainer"]["batch_size"] == 100
     assert second["model"]["constancy"] == second["model"]["identity"] == 15
+
+
+def test_the_ports_networks_play_on_data_that_is_there():
+    large = ["dataset.sources.of.image_size=32", "dataset.images.image_size=32"]
+    data = config_of("dataset=unpaired_sets", *large)["dataset"]
+    words = ["trainer.batch_size=4", "trainer.device=cpu", "trainer.threads=1", "trainer.precision=fp32"]
+    for stage in planned(compose(["experiment=dtn_svhn_mnist", *words])):
+        trainer = play(trainer_of({**stage.config, "dataset": data}), 2)
+        assert all(math.isfinite(value) for value in trainer.report().values())
+        assert sum(weight.numel() for weight in trainer.game.encoder.parameters()) == 896_384
+    assert list(trainer.game.players) == ["encoder", "discriminator", "generator"]
 
 
 def test_the_preset_for_a_cpu_plays():

@@ -17,7 +17,8 @@ from gan_lab.wording import meant
 
 LOOP = ("steps", "epochs", "max_minutes", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints",
         "samples", "evaluate_every", "patience", "device", "devices", "workers", "threads", "placement")  # fmt: skip
-PLACES = ("dataset.path", "dataset.root", "dataset.cache", "dataset.of.path", "dataset.of.root", "dataset.of.cache")
+SETS = ("dataset", "dataset.of", "dataset.sources", "dataset.images")
+PLACES = tuple(f"{dataset}.{name}" for dataset in SETS for name in ("path", "root", "cache"))
 GONE = object()  # stands for a setting that is not there
 CHANGEABLE = (*(f"trainer.{name}" for name in LOOP), *PLACES, "trust")
 USAGE = f"""usage: gan-lab resume RUN [setting=value ...]

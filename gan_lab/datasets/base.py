@@ -186,6 +186,10 @@ class Dataset:
         middle = slice(None), slice(start, start + height), slice(start, start + width)
         return {**rows, **{name: rows[name][middle] for name in ("image", "source") if name in rows}}
 
+    def once(self, column: str) -> Tensor:
+        """The rows in which each value of a column lies once: all, but of what is loose and so repeated."""
+        return next((cards for names, cards in self.decks.values() if column in names), torch.arange(len(self)))
+
     def truth(self, source: Tensor, **conditions: Tensor) -> Tensor | None:
         """What sources, float [N, C, H, W] in [-1, 1], are to become; None where no formula tells.
 

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from gan_lab.errors import ConfigError
 from gan_lab.losses import Objective, at_least_float32
 from gan_lab.models.base import Terms, losses
 from gan_lab.models.heads import TwoHeads
@@ -84,6 +83,8 @@ class DTN(SourceGame):
         self.averaged = tuple(name for names in self.players.values() for name in names if name != "discriminator")
         if by_labels:
             self.needs, self.measures = (*self.needs, "source_label"), ("source_accuracy",)
+        if labels_alone:  # there is nobody to make pictures
+            self.makes, self.translators = (), {}
 
     # The players' losses
 
@@ -148,8 +149,13 @@ class DTN(SourceGame):
         return self.generator(self.encode(pictures))
 
     def translate(self, pictures: Tensor, direction: str = "forth") -> Tensor:
-        check_size(pictures, self.translated_size)
         return self.translated(pictures)
+
+    def calibrate(self, batch: Rows) -> None:
+        self.translated(batch["source"])
+
+    def translated_channels(self, direction: str) -> int | None:
+        return super().translated_channels(direction) if self.translators else None
 
     def measure(self, batch: Rows) -> dict[str, Tensor]:
         """The share of sources whose class the head reads from their codes."""
@@ -164,6 +170,8 @@ class DTN(SourceGame):
 
     def preview(self, batch: Rows, rows: Rows, step: int) -> dict[str, Tensor]:
         """Each row one source of the batch and its translation, or one image and what its code becomes."""
+        if not self.makes:
+            return {}
         source, image = batch["source"], batch["image"]
         fresh = self.translate(source)
         return {
@@ -212,12 +220,6 @@ def in_channels(pictures: Tensor, channels: int) -> Tensor:
         red, green, blue = pictures.split(1, dim=1)
         pictures = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601
     return pictures.expand(-1, channels, -1, -1)
-
-
-def check_size(pictures: Tensor, size: tuple[int, int]) -> None:
-    """ConfigError for pictures of another size than that of the training, of which an encoder makes no code."""
-    if tuple(pictures.shape[2:]) != tuple(size):
-        raise ConfigError(f"this run has codes of pictures of {size[0]} x {size[1]} pixels alone: leave size= out.")
 
 
 def check_channels(source_channels: int, channels: int) -> None:

@@ -8,7 +8,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from gan_lab.losses import Objective, at_least_float32
 from gan_lab.models.base import Terms, losses
-from gan_lab.models.constancy import check_size
 from gan_lab.models.sources import SourceGame, beside, l1, l2
 from gan_lab.rows import Rows
 
@@ -58,9 +57,7 @@ class XGAN(SourceGame):
             if weight < 0:
                 raise ValueError(f"{name}={weight} must not be negative.")
         if not adversarial + rebuild:
-            raise ValueError(
-                "adversarial=0 and rebuild=0 leave the decoder nothing to learn from: set one of them to 1."
-            )
+            raise ValueError("adversarial=0 and rebuild=0 leave the decoder nothing to learn. Set model.rebuild=1.")
         self.encoder, self.decoder, self.guest = encoder, decoder, guest
         self.domain_critic = domain_critic if hiding else None
         self.critic_source, self.critic_image = critic_source, critic_image
@@ -85,10 +82,11 @@ class XGAN(SourceGame):
             real, code = batch[domain], codes[domain]
             rebuilt, fake = self.decoder(code, domain), self.decoder(code, other)
             terms += self.fool(self.critic_of(other), fake, batch[other], step, other, self.adversarial)
-            owed = {"rebuild": (l2, rebuilt, real), "consistency": (l1, self.encoder(fake, other), code)}
-            terms += losses(
-                **{f"{n}_{domain}": weights[n] * far(a, b) for n, (far, a, b) in owed.items() if weights[n]}
-            )
+            if weights["rebuild"]:
+                terms += losses(**{f"rebuild_{domain}": weights["rebuild"] * l2(rebuilt, real)})
+            if weights["consistency"]:
+                away = l1(self.encoder(fake, other), code)
+                terms += losses(**{f"consistency_{domain}": weights["consistency"] * away})
         terms += self.hidden(codes) if weights["hiding"] else Terms()
         if self.guest is not None and weights["teaching"]:
             told = self.guest(batch["source"]).flatten(1)
@@ -108,7 +106,6 @@ class XGAN(SourceGame):
         return self.critic_image if domain == "image" else self.critic_source
 
     def translate(self, pictures: Tensor, direction: Literal["forth", "back"] = "forth") -> Tensor:
-        check_size(pictures, self.translated_size)
         domain = TO[direction]
         return self.decoder(self.encoder(pictures, OTHER[domain]), domain)
 

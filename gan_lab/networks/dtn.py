@@ -60,13 +60,12 @@ class Generator(nn.Module):
     `width` counts the channels before the last layer, doubled at each halving of the size up to 8 times.
     """
 
-    multiple = 1  # it takes codes, and these are of pictures of one size
-
     def __init__(
         self, latent_dim: int, channels: int, image_size: int | list[int], width: int = 128, norm: str = "batch"
     ):
         super().__init__()
         check_counts(latent_dim=latent_dim, channels=channels, width=width)
+        self.takes = pair(image_size)  # the only size of the pictures whose codes it takes
         times = halvings(image_size)
         widths = [width * min(2**i, MOST) for i in reversed(range(times))] or [width]
         left = tuple(side >> times for side in pair(image_size))

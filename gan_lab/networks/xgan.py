@@ -35,7 +35,7 @@ class Encoder(nn.Module):
     ):
         super().__init__()
         check_counts(latent_dim=latent_dim, channels=channels, source_channels=source_channels, width=width, own=own)
-        self.multiple = 1  # it takes pictures of one size
+        self.takes = pair(image_size)  # the only size of what it takes
         times = halvings(image_size)
         left = tuple(side >> times for side in pair(image_size))
         widths = [width * min(2**i, MOST) for i in range(times)]

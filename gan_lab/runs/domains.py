@@ -8,7 +8,7 @@ from gan_lab.datasets.base import chosen
 from gan_lab.metrics.classifier import Classifier, Labelled, classifier
 from gan_lab.metrics.features import bytes_of
 
-MOST = 1000  # pictures of each domain that a reader of domains learns from, and a fifth of them to examine it with
+MOST = 500  # pictures of each domain that a reader of domains learns from, and a fifth of them to examine it with
 SOURCE, IMAGE = 0, 1  # the domains as classes
 GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601
 

@@ -119,8 +119,9 @@ class Judge:
 
     @property
     def chosen(self) -> Tensor:
-        """The rows of real pictures that are looked at: all, or a fixed choice."""
-        return chosen(len(self.reference), self.most)
+        """The rows of real pictures that are looked at: all, or a fixed choice; none twice."""
+        rows = self.reference.once(self.picture)
+        return rows[chosen(len(rows), self.most)]
 
     def batches(self) -> Iterator[Tensor]:
         """Real pictures as bytes, uint8 [N, C, H, W], in the order of `chosen`."""

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from gan_lab.config.build import build_dataset
 from gan_lab.config.dataset_nodes import levels, with_known
@@ -87,9 +88,9 @@ def labelled(config: dict, dataset: Dataset, key: str = "label") -> Labelled:
     train = dataset if is_whole else other_split(config, "train")
     train, test = digits_of(train or dataset), digits_of(other_split(config, "test")) if train else None
     test = test if test and key in test.gives else None
-    order = chosen(len(train))
-    fifth = 0 if test else len(train) // 5
-    held = chosen(len(test), LEARNT[1]) if test else order[:fifth][: LEARNT[1]]
+    order = in_any_order(train)
+    fifth = 0 if test else len(order) // 5
+    held = in_any_order(test)[: LEARNT[1]] if test else order[:fifth][: LEARNT[1]]
     learnt, examined = train.plain(order[fifth:][: LEARNT[0]]), (test or train).plain(held)
     pictures = [rows["image"].permute(0, 3, 1, 2) for rows in (learnt, examined)]
     count = train.num_classes if key == "label" else learnt[key].shape[1]
@@ -107,6 +108,12 @@ def labelled_as(config: dict, dataset: Dataset, column: str) -> Labelled | None:
     data = labelled({**config, "dataset": config["dataset"]["of"]}, dataset.of)
     style = lambda images: dataset.styled(column, images.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
     return replace(data, images=style(data.images), test_images=style(data.test_images))
+
+
+def in_any_order(dataset: Dataset) -> Tensor:
+    """The rows of a set's pictures in a fixed random order, none of them twice."""
+    rows = dataset.once("image")
+    return rows[chosen(len(rows))]
 
 
 def digits_of(dataset: Dataset | None) -> Dataset | None:
