@@ -86,7 +86,7 @@ class Made(Run):
         self.generator, self.dataset, self.device = generator, dataset or Digits("train"), torch.device("cpu")
         self.game = SimpleNamespace(
             sample=lambda rows: Rows(image=self.generator(rows["latent"])), averaged=("generator",),
-            generator=generator, made_of=("latent",), spaces=(), makes=("image",), conditions=(),
+            generator=generator, made_of=("latent",), spaces=(), makes=("image",), conditions=(), spoken={},
             into=lambda rows, space: rows,
             draw=lambda seeds: Rows(latent=torch.stack([self.latent(seed) for seed in seeds])),
         )  # fmt: skip

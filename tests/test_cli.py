@@ -113,9 +113,9 @@ WRONG = {
     "train --steps 100": "unknown option '--steps'; settings are written without dashes: trainer.steps=100",
     "train --batch-size 8": "unknown option '--batch-size'; settings are written without dashes: trainer.batch_size=8",
     "train --dataset digits": "unknown option '--dataset'; settings are written without dashes: dataset=digits",
-    "train dataset=digits dataset.flip=true": "unknown setting 'dataset.flip'; this dataset does not take it; celeba, "
-    "cifar10, cifar100, degraded, domains_folder, folder, lsun, many_domains, paired_folder, split_domains, stl10, "
-    "unpaired_folder do",
+    "train dataset=digits dataset.flip=true": "unknown setting 'dataset.flip'; this dataset does not take it; "
+    "attribute_folder, celeba, cifar10, cifar100, degraded, domains_folder, folder, lsun, many_domains, paired_folder, "
+    "split_domains, stl10, unpaired_folder, unpaired_sets do",
     "train --multirn": "unknown option '--multirn'; did you mean '--multirun'?",
     "train --cfg jobb": "--cfg takes job, hydra, all, not 'jobb'",
     "train --config-dir": "--config-dir needs a value",

@@ -8,7 +8,13 @@ from gan_lab.config.choices import choices, description, groups
 from gan_lab.config.compose import compose, recompose
 from gan_lab.errors import ConfigError
 
-FOLDERS = ("folder", "paired_folder", "unpaired_folder", "domains_folder")  # of which only the user knows the path
+FOLDERS = (
+    "folder",
+    "paired_folder",
+    "unpaired_folder",
+    "domains_folder",
+    "attribute_folder",
+)  # of which only the user knows the path
 OF_THE_USER = re.compile(rf"override /dataset: ({'|'.join(FOLDERS)})$", re.MULTILINE)
 EACH = [(group, name, file) for group in groups() for name, file in choices(group).items()]
 OWN = {

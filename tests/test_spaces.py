@@ -58,6 +58,7 @@ class Made(Run):
         self.config = config_of("dataset.split=train")
         self.game = SimpleNamespace(
             sample=self.drawn, into=self.styled, makes=("image",), made_of=("latent",), conditions=(), per_layer="",
+            spoken={},
             spaces=("style",) if to_style is not None else (), modules=lambda: iter([]),
             draw=lambda seeds: Rows(latent=torch.stack([self.latent(seed) for seed in seeds])),
         )  # fmt: skip

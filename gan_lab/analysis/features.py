@@ -1,7 +1,7 @@
 """What a discriminator has learned to see: a linear classifier on its features, against ones that it did not learn."""
 
 from gan_lab.analysis.base import Finding, pictures_only
-from gan_lab.analysis.linear import Linear, critic_of, features_by, gathered, labelled_pictures, layers_of, untrained
+from gan_lab.analysis.linear import Linear, features_by, gathered, labelled_pictures, layers_of, untrained
 from gan_lab.runs.run import Run
 
 
@@ -24,7 +24,7 @@ def features(run: Run, *, n: int = 2000, n_test: int = 1000) -> Finding:
     for name, way in ways.items():
         classifier = Linear(gathered(way, images), labels, run.dataset.num_classes)
         finding.figures[name] = classifier.accuracy(gathered(way, test_images), test_labels)
-    layers = layers_of(critic_of(run.game))
+    layers = layers_of(run.game, images)
     kinds = {type(layer).__name__ for layer in layers}
     finding.notes.append(
         f"{len(layers)} layers ({', '.join(kinds)}), {len(images):,} pictures to learn from, "

@@ -23,7 +23,7 @@ def filters(run: Run, *, units: int = 8, strongest: int = 4, n: int = 500) -> Fi
     guided, chosen, focus = excited(run.game, images, units, strongest)
     _, _, of_random = excited(untrained(run), images, units, strongest)
     rows = torch.cat([torch.cat([images[which], look]) for which, look in zip(chosen, guided, strict=True)])
-    shown = first_filters(layers_of(critic_of(run.game))[0], images)
+    shown = first_filters(layers_of(run.game, images)[0], images)
     return Finding(
         {"focus": focus, "focus/random": of_random},
         {"first": pictures.grid(shown, columns=8), "guided": pictures.grid(rows, columns=2 * strongest)},
@@ -44,7 +44,7 @@ def first_filters(layer: nn.Module, images: Tensor) -> Tensor:
 
 def excited(game: Game, images: Tensor, units: int, strongest: int) -> tuple[list[Tensor], list[Tensor], float]:
     """For each unit what guided back-propagation leaves and which pictures it was, and how focused it is."""
-    layer = layers_of(critic_of(game))[-1]
+    layer = layers_of(game, images)[-1]
     kept = {}
     hook = layer.register_forward_hook(lambda m, _, out: kept.__setitem__("out", out))
     try:

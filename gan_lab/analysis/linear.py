@@ -43,10 +43,18 @@ def rows_of(dataset: Dataset, indices: Tensor) -> tuple[Tensor, Tensor]:
     return as_played(rows["image"]), rows["label"]
 
 
-def layers_of(critic: nn.Module) -> list[nn.Module]:
-    """The convolutions of a critic, or where it has none its hidden linear layers."""
-    convolutions = [m for m in critic.modules() if isinstance(m, nn.Conv2d)]
-    hidden = [m for m in critic.modules() if isinstance(m, nn.Linear)]
+@torch.no_grad()
+def layers_of(game: Game, images: Tensor) -> list[nn.Module]:
+    """The convolutions that images pass in a game's critic, or where there are none its hidden linear layers."""
+    layers, passed = [m for m in critic_of(game).modules() if isinstance(m, nn.Conv2d | nn.Linear)], set()
+    hooks = [layer.register_forward_hook(lambda m, *_: passed.add(m)) for layer in layers]
+    try:
+        game.critic(images[:2])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    convolutions = [m for m in layers if m in passed and isinstance(m, nn.Conv2d)]
+    hidden = [m for m in layers if m in passed and isinstance(m, nn.Linear)]
     return convolutions[:-1] or convolutions or hidden[:-1] or hidden
 
 
@@ -58,10 +66,9 @@ def critic_of(game: Game) -> nn.Module:
 
 def features_by(game: Game) -> Callable[[Tensor], Tensor]:
     """What a game's critic makes of pictures: every layer's output, rectified, max-pooled to 4 x 4, joined: [N, D]."""
-    layers = layers_of(critic_of(game))
 
     def features(images: Tensor) -> Tensor:
-        seen = {}
+        layers, seen = layers_of(game, images), {}
         hooks = [layer.register_forward_hook(lambda m, _, out: seen.__setitem__(m, pooled(out))) for layer in layers]
         try:
             game.critic(images)

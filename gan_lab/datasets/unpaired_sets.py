@@ -62,9 +62,9 @@ class UnpairedSets(Domains):
             *(n for n in ("source_label", "label") if n in self.gives and partner(n) in self.loose),
         )
 
-    def dealt(self, indices: Tensor, others: Tensor) -> Batch:
+    def dealt(self, indices: Tensor, others: dict[str, Tensor]) -> Batch:
         named = {"label": self.labels, **self.extras} if self.labels is not None else {}
-        beside = {name: values[others if name in self.loose else indices] for name, values in named.items()}
+        beside = {name: values[others.get(name, indices)] for name, values in named.items()}
         return {**super().dealt(indices, others), **beside}
 
     def load(self) -> Batch:

@@ -313,6 +313,8 @@ def domains_told(run: Run, reference: Dataset, split: str, like: Figure) -> list
 def codes_of(game: Game, dataset: Dataset, rows: Tensor, device: torch.device) -> list[Tensor] | None:
     """The codes of sources and of images, [N, D] each; None of a game that has none."""
     codes = {"source": [], "image": []}
+    if not {*codes} <= {*dataset.gives}:
+        return None
     for part in rows.split(AT_ONCE):
         pictures = dataset.columns(part, device=device)
         for column, found in codes.items():
