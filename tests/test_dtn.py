@@ -319,7 +319,7 @@ def test_labels_stay_with_their_pictures_however_they_are_dealt(copies):
     assert data.gives == ("image", "source", "label", "source_label") and len(data) == copies * 899
     loose = {"source", "source_label"} if data.counts[0] <= data.counts[1] else {"image", "label"}
     assert set(data.loose) == loose
-    rows = data.dealt(torch.tensor([5, 6]), torch.tensor([10, 20]))
+    rows = data.dealt(torch.tensor([5, 6]), dict.fromkeys(data.loose, torch.tensor([10, 20])))
     plain = data.rows(torch.tensor([5, 6])), data.rows(torch.tensor([10, 20]))
     for name in rows:
         assert torch.equal(rows[name], plain[name in loose][name])
