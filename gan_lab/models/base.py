@@ -12,8 +12,10 @@ from gan_lab.models.fakes import LastFakes
 from gan_lab.noise import Noise, seed_of
 from gan_lab.rows import Rows
 
-GIVEN_BY = {"source": "degraded", "known_image": "few_labels", "attributes": "shapes", "label": "digits"}  # datasets
-GIVEN_BY["domain0"] = "many_domains"
+GIVEN_BY = {  # datasets
+    "source": "degraded", "known_image": "few_labels", "attributes": "shapes", "label": "digits",
+    "domain0": "many_domains",
+}  # fmt: skip
 OF_ANY = ("degraded", "few_labels", "many_domains")  # of them, those that are made of any pictures
 
 
