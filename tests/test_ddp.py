@@ -68,7 +68,9 @@ EQUAL = {
         *("model.domain_critic.dropout=0", "model.encoder.shared=null"),
     ],
     "styles": ["model=stylegan2", "loss=logistic_r1", "model.discriminator.group_size=0"],
-    "styles that grow": ["model=stylegan", "model.discriminator.group_size=0", *GROWING],
+    # Its first map is the same everywhere, so that a norm takes its bias away and leaves a gradient of rounding alone,
+    # which Adam would enlarge
+    "styles that grow": ["model=stylegan", "model.discriminator.group_size=0", "optimizer=sgd", *GROWING],
     "styles of classes": ["model=conditional_stylegan2", "loss=logistic_r1", "model.discriminator.group_size=0"],
 }
 COUPLED = {  # not the same as one process, since a batch norm or a term knows the samples of its rank alone

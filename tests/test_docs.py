@@ -97,7 +97,8 @@ def check(command: str) -> None:
         raise ConfigError(f"there is no gan-lab {verb}")
 
 
-CONDITIONS = ("label", "attributes", "code", "to", "truncation")  # and options of the games that the pages speak of
+# Conditions, and options of the games that the pages speak of
+CONDITIONS = ("label", "attributes", "code", "to", "truncation", "cutoff")
 
 
 def on(pages, find):

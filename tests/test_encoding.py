@@ -167,7 +167,7 @@ def test_scores_are_mirrored_between_the_targets():
 
 def test_it_learns_to_rebuild_more_than_by_chance():
     words = [*BI, "loss=non_saturating", "optimizer.lr=0.002", "model.latent_dim=8", "trainer.batch_size=64"]
-    trainer = made(*words, "model.discriminator.norm=batch", "model.discriminator.spectral_norm=false", rounds=250)
+    trainer = made(*words, "model.discriminator.norm=batch", "model.discriminator.spectral_norm=false", rounds=600)
     game = trainer.game.eval()
     (batch,) = trainer.loader.batch(1000)
     with torch.no_grad():
