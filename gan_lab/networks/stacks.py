@@ -7,10 +7,7 @@ import torch
 from torch import Tensor, nn
 
 DOMAINS = ("source", "image")
-MINE = {
-    "first": "last",
-    "last": "first",
-}  # where the layers lie that are each domain's own, by where the shared ones do
+MINE = {"first": "last", "last": "first"}  # where each domain's own layers lie, by where the shared ones do
 
 
 class Stacks(nn.Module):

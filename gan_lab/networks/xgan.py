@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from gan_lab.networks.layers import check_counts, dcgan_init, halvings, norm2d, pair
 from gan_lab.networks.precision import in_float32
+from gan_lab.networks.stacks import Stacks
 
 MOST = 8  # times `width` that a layer has at most
 
 
-class Encoder(nn.Module):
+class Encoder(Stacks):
     """Pictures [N, C, H, W] of one `domain`, source or image, to codes [N, latent_dim].
 
     Convolutions halve the picture until its shorter side is 4 to 7 pixels, one looks at all that is left, and a last
@@ -33,9 +34,7 @@ class Encoder(nn.Module):
         own: int = 2,
         norm: str = "instance",
     ):
-        super().__init__()
         check_counts(latent_dim=latent_dim, channels=channels, source_channels=source_channels, width=width, own=own)
-        self.takes = pair(image_size)  # the only size of what it takes
         times = halvings(image_size)
         left = tuple(side >> times for side in pair(image_size))
         widths = [width * min(2**i, MOST) for i in range(times)]
@@ -49,16 +48,15 @@ class Encoder(nn.Module):
             return [*layers, nn.Conv2d(latent_dim, latent_dim, 1, bias=False)]
 
         stacks = {"source": stack(source_channels), "image": stack(channels)}
-        cut = min(own, times + 1)
-        self.own = nn.ModuleDict({domain: nn.Sequential(*layers[:cut]) for domain, layers in stacks.items()})
-        self.shared = nn.Sequential(*stacks["image"][cut:])
+        super().__init__(stacks, max(1, times + 2 - own), "last")
+        self.takes = pair(image_size)  # the only size of what it takes
         self.apply(dcgan_init)
 
     def forward(self, pictures: Tensor, domain: str) -> Tensor:
-        return self.shared(self.own[domain](pictures)).flatten(1)
+        return super().forward(pictures, domain).flatten(1)
 
 
-class Decoder(nn.Module):
+class Decoder(Stacks):
     """Codes [N, latent_dim] to pictures [N, C, H, W] of one `domain` in [-1, 1]: the way back of `Encoder`.
 
     `width` counts the channels before the last layer; the last `own` layers are each domain's own.
@@ -74,7 +72,6 @@ class Decoder(nn.Module):
         own: int = 3,
         norm: str = "instance",
     ):
-        super().__init__()
         check_counts(latent_dim=latent_dim, channels=channels, source_channels=source_channels, width=width, own=own)
         times = halvings(image_size)
         left = tuple(side >> times for side in pair(image_size))
@@ -91,13 +88,11 @@ class Decoder(nn.Module):
             return [nn.Sequential(*layer) for layer in layers]
 
         stacks = {"source": stack(source_channels), "image": stack(channels)}
-        cut = max(0, len(widths) + 1 - own)
-        self.shared = nn.Sequential(*stacks["image"][:cut])
-        self.own = nn.ModuleDict({domain: nn.Sequential(*layers[cut:]) for domain, layers in stacks.items()})
+        super().__init__(stacks, max(0, len(widths) + 1 - own), "first")
         self.apply(dcgan_init)
 
     def forward(self, code: Tensor, domain: str) -> Tensor:
-        return torch.tanh(self.own[domain](self.shared(code)))
+        return torch.tanh(super().forward(code, domain))
 
 
 class DomainCritic(nn.Module):

@@ -280,7 +280,7 @@ def agreement(
             readers = []
     if readers:
         read = [
-            torch.cat([reader(extracted.bytes_of(part).to(run.device))[1].cpu() for part in pictures.split(AT_ONCE)])
+            torch.cat([reader(bytes_of(part).to(run.device))[1].cpu() for part in pictures.split(AT_ONCE)])
             for reader, pictures in zip(readers, (sources, images), strict=True)
         ]
         values["pair_accuracy/classifier"] = label_accuracy(read[0], read[1].argmax(dim=1))
@@ -432,7 +432,7 @@ def altered_shares(
     others = ~same[which] & (groups == torch.arange(len(groups)))  # by the first of each group
     rows = materials(game, reference, seeds)
     rows = rows.changed(attributes=wanted.to(rows.device))
-    read = torch.cat([reader(extracted.bytes_of(part).to(device))[1].cpu() for part in drawn(game, rows)])
+    read = torch.cat([reader(bytes_of(part).to(device))[1].cpu() for part in drawn(game, rows)])
     right = (read > 0.5) == wanted.bool()
     whole = (~right).float() @ same.float() == 0
     shares = {"asked": right.gather(1, which[:, None]), "kept": whole[others]}
